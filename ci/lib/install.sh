@@ -1,0 +1,152 @@
+# Read by the scripts of ci/ after common.sh: `ensure TOOL...` installs what is missing with the
+# system's package manager, and says what it installs. What is there already is not touched, and
+# then no network is needed.
+# shellcheck shell=sh
+
+package_manager() {
+  case $(uname -s) in
+    Linux)
+      if command -v apt-get > /dev/null; then echo apt; else echo none; fi
+      ;;
+    Darwin)
+      if command -v brew > /dev/null; then echo brew; else echo none; fi
+      ;;
+    FreeBSD | DragonFly) echo pkg ;;
+    NetBSD) echo pkgin ;;
+    OpenBSD) echo pkg_add ;;
+    *) echo none ;;
+  esac
+}
+
+# packages_of TOOL MANAGER: the packages that hold it, or nothing where no package does.
+packages_of() {
+  case $1:$2 in
+    compiler:apt)
+      case ${CXX:-} in
+        *clang*) echo clang ;;
+        *) echo g++ ;;
+      esac
+      ;;
+    cmake:*) echo cmake ;;
+    ninja:apt | ninja:pkgin) echo ninja-build ;;
+    ninja:*) echo ninja ;;
+    cli11:apt) echo libcli11-dev ;;
+    cli11:*) echo cli11 ;;
+    boost:apt) echo libboost-test-dev ;;
+    boost:pkg) echo boost-libs ;;
+    boost:*) echo boost ;;
+    python3:apt | python3:brew | python3:pkg) echo python3 ;;
+    python3:pkgin) echo python312 ;;
+    python3:pkg_add) echo python%3 ;;
+    shellcheck:pkg) echo hs-ShellCheck ;;
+    shellcheck:*) echo shellcheck ;;
+    clang-format:apt | clang-format:brew) echo clang-format ;;
+    clang-tidy:apt) echo clang-tidy ;;
+    npm:apt) echo npm ;;
+    npm:brew) echo node ;;
+    npm:pkg) echo npm ;;
+    bazel:apt)
+      echo bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib \
+        bazel-platforms
+      ;;
+    bazel:brew) echo bazelisk ;;
+    bazel:pkg) echo bazel ;;
+    *) ;;
+  esac
+}
+
+has_header() {
+  for has_header_prefix in /usr /usr/local /opt/homebrew /opt/local /usr/pkg; do
+    if [ -e "$has_header_prefix/include/$1" ]; then return 0; fi
+  done
+  return 1
+}
+
+has() {
+  case $1 in
+    compiler) command -v "${CXX:-c++}" > /dev/null ;;
+    cli11) has_header CLI/CLI.hpp ;;
+    boost) has_header boost/test/unit_test.hpp ;;
+    bazel) command -v bazel > /dev/null && { [ ! -e /etc/debian_version ] || has_bazel_rules; } ;;
+    *) command -v "$1" > /dev/null ;;
+  esac
+}
+
+# Debian's own Bazel needs Debian's rules (see ci/bazel); another one fetches them.
+has_bazel_rules() {
+  [ ! -e /usr/share/doc/bazel-bootstrap ] || [ -e /usr/share/bazel/rules/cc ]
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo > /dev/null; then
+    sudo "$@"
+  elif command -v doas > /dev/null; then
+    doas "$@"
+  else
+    warn "not root, and neither sudo nor doas is here to run: $*"
+    return 1
+  fi
+}
+
+install_packages() {
+  manager=$1
+  shift
+  case $manager in
+    apt)
+      as_root apt-get -q -o DPkg::Lock::Timeout=300 update &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 \
+          install -y --no-install-recommends "$@"
+      ;;
+    brew) brew install "$@" ;;
+    pkg) as_root env ASSUME_ALWAYS_YES=yes pkg install "$@" ;;
+    pkgin) as_root pkgin -y install "$@" ;;
+    pkg_add) as_root pkg_add -I "$@" ;;
+  esac
+}
+
+# try_ensure TOOL...: installs the missing ones, and fails if one is missing afterwards; then
+# $missing names them.
+try_ensure() {
+  manager=$(package_manager)
+  packages=
+  for tool; do
+    has "$tool" || packages="$packages$(packages_of "$tool" "$manager") "
+  done
+  packages=$(echo "$packages" | tr -s ' ')
+  if [ -n "${packages# }" ]; then
+    say "installing with $manager: $packages"
+    mkdir -p build
+    # shellcheck disable=SC2086  # a list of packages
+    if ! install_packages "$manager" $packages > build/install.log 2>&1; then
+      warn "the installation failed; the end of build/install.log:"
+      tail -n 5 build/install.log >&2
+    fi
+  fi
+  missing=
+  for tool; do
+    has "$tool" || missing="$missing $tool"
+  done
+  [ -z "$missing" ]
+}
+
+# ensure TOOL...: as try_ensure, and what can't be had ends the script with a word on where to get it.
+ensure() {
+  try_ensure "$@" && return
+  for tool in $missing; do
+    packages=$(packages_of "$tool" "$manager")
+    case $tool in
+      compiler) warn "missing: a C++20 compiler (GCC 10 or Clang 14 or newer) called ${CXX:-c++}" ;;
+      cmake) warn "missing: CMake 3.22 or newer, https://cmake.org/download" ;;
+      ninja) warn "missing: Ninja, https://ninja-build.org" ;;
+      cli11) warn "missing: CLI11 (headers), https://github.com/CLIUtils/CLI11" ;;
+      boost) warn "missing: Boost.Test (headers and library), https://www.boost.org" ;;
+      *) warn "missing: $tool" ;;
+    esac
+    [ -z "$packages" ] || warn "  here it is the package $packages ($manager)"
+    [ "$(uname -s):$tool" != Darwin:compiler ] || warn "  here: xcode-select --install"
+    [ "$manager" != none ] || warn "  no package manager that ci/ knows is on this system"
+  done
+  die "install what is missing, then run this again"
+}
