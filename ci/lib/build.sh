@@ -24,5 +24,5 @@ configure() {
 build() {
   build_folder=$1
   shift
-  ninja -C "$build_folder" "$@"
+  ninja -j "$(processors)" -C "$build_folder" "$@"
 }

@@ -45,6 +45,8 @@ packages_of() {
     npm:apt) echo npm ;;
     npm:brew) echo node ;;
     npm:pkg) echo npm ;;
+    socat:* | curl:*) echo "$1" ;;
+    nc:apt) echo netcat-openbsd ;;
     bazel:apt)
       echo bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib \
         bazel-platforms

@@ -1,0 +1,57 @@
+# Read by ci/test after common.sh: counts test cases over all runs, in build/test/tally.
+# shellcheck shell=sh
+
+tally_file=build/test/tally
+
+tally_start() {
+  mkdir -p build/test
+  : > "$tally_file"
+}
+
+# tally PART PASSED FAILED SKIPPED
+tally() { printf '%s %d %d %d\n' "$@" >> "$tally_file"; }
+
+tally_has_failed() { awk '{ failed += $3 } END { exit failed == 0 }' "$tally_file"; }
+
+# The last line of a run: `N passed, N failed`, and what was skipped where something was.
+tally_line() {
+  awk '{ passed += $2; failed += $3; skipped += $4 }
+    END {
+      printf "%d passed, %d failed", passed, failed
+      if (skipped) printf ", %d skipped", skipped
+      printf "\n"
+    }' "$tally_file"
+}
+
+# boost_counts FILE: `passed failed skipped`, from the XML report of a Boost.Test program that stands
+# somewhere in the file. Nothing where there is none: the program ended before it could report.
+boost_counts() {
+  tr '\n' ' ' < "$1" | awk '
+    function count(name) {
+      return match(suite, name "=\"[0-9]+\"") ? substr(suite, RSTART + length(name) + 2) + 0 : 0
+    }
+    match($0, /<TestResult><TestSuite [^>]*>/) {
+      suite = substr($0, RSTART, RLENGTH)
+      print count("test_cases_passed") + count("test_cases_passed_with_warnings"), \
+        count("test_cases_failed"), count("test_cases_skipped")
+    }'
+}
+
+# tally_boost PART STATUS REPORT: counts a run and prints its result. A program that failed without a
+# failed case (it crashed, a sanitizer stopped it, its time was over) counts as one failure.
+tally_boost() {
+  tally_boost_part=$1
+  tally_boost_status=$2
+  # shellcheck disable=SC2046  # three numbers
+  set -- $(boost_counts "$3")
+  if [ "$tally_boost_status" != 0 ] && [ "${2:-0}" = 0 ]; then
+    set -- "${1:-0}" 1 "${3:-0}"
+    printf '(ended with status %d) ' "$tally_boost_status"
+  elif [ $# = 0 ]; then
+    set -- 0 1 0
+    printf '(no report) '
+  fi
+  tally "$tally_boost_part" "$@"
+  printf '%d passed, %d failed' "$1" "$2"
+  [ "$3" = 0 ] || printf ', %d skipped' "$3"
+}
