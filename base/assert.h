@@ -1,0 +1,19 @@
+// Assertions that stay on in release builds: a broken invariant ends the program at once, with the
+// reason, before it can become somebody's lost data. They are for our bugs and for a caller's misuse
+// (a call from the wrong thread); the failures of the world are std::error_code.
+#pragma once
+
+#include <source_location>
+
+namespace pollard {
+
+/// Prints `condition`, `why` and the place to standard error and aborts. Any thread.
+[[noreturn]] void assertion_failed(const char* condition, const char* why,
+                                   std::source_location where) noexcept;
+
+}  // namespace pollard
+
+#define POLLARD_ASSERT(condition, why)                                                       \
+  (static_cast<bool>(condition)                                                              \
+       ? static_cast<void>(0)                                                                \
+       : ::pollard::assertion_failed(#condition, why, std::source_location::current()))

@@ -1,0 +1,133 @@
+// A callable that owns what it captures and is never copied: what std::move_only_function is in
+// C++23. Three pointers of captures live inside it; more are allocated once, when it is made.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "pollard/base/assert.h"
+
+namespace pollard {
+
+template <class Signature>
+class MoveFunction;
+
+/// Calling is const, as with std::function: constness of the wrapper says nothing of the callable.
+template <class Result, class... Arguments>
+class MoveFunction<Result(Arguments...)> {
+ public:
+  MoveFunction() = default;
+  MoveFunction(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): `handler = nullptr`
+
+  template <class Callable>
+    requires(!std::is_same_v<std::remove_cvref_t<Callable>, MoveFunction> &&
+             std::is_invocable_r_v<Result, std::decay_t<Callable>&, Arguments...>)
+  MoveFunction(Callable&& callable) {  // NOLINT(google-explicit-constructor): takes any lambda
+    using Stored = std::decay_t<Callable>;
+    // An empty std::function or null pointer is an empty MoveFunction, not a trap.
+    if constexpr (requires { callable == nullptr; }) {
+      if (callable == nullptr) return;
+    }
+    if constexpr (kFitsInside<Stored>) {
+      ::new (static_cast<void*>(storage_)) Stored(std::forward<Callable>(callable));
+      operations_ = &kInside<Stored>;
+    } else {
+      ::new (static_cast<void*>(storage_)) Stored*(new Stored(std::forward<Callable>(callable)));
+      operations_ = &kOnHeap<Stored>;
+    }
+  }
+
+  MoveFunction(MoveFunction&& other) noexcept { take(other); }
+  MoveFunction& operator=(MoveFunction&& other) noexcept {
+    if (this != &other) {
+      clear();
+      take(other);
+    }
+    return *this;
+  }
+  MoveFunction(const MoveFunction&) = delete;
+  MoveFunction& operator=(const MoveFunction&) = delete;
+  ~MoveFunction() { clear(); }
+
+  explicit operator bool() const { return operations_ != nullptr; }
+
+  Result operator()(Arguments... arguments) const {
+    POLLARD_ASSERT(operations_ != nullptr, "an empty MoveFunction was called");
+    return operations_->call(storage_, std::forward<Arguments>(arguments)...);
+  }
+
+ private:
+  static constexpr std::size_t kInsideBytes = 3 * sizeof(void*);
+
+  struct Operations {
+    Result (*call)(std::byte* storage, Arguments&&... arguments);
+    void (*move)(std::byte* to, std::byte* from) noexcept;  // null: the bytes may be copied
+    void (*destroy)(std::byte* storage) noexcept;           // null: there is nothing to destroy
+  };
+
+  template <class Stored>
+  static constexpr bool kFitsInside = sizeof(Stored) <= kInsideBytes &&
+                                      alignof(Stored) <= alignof(void*) &&
+                                      std::is_nothrow_move_constructible_v<Stored>;
+
+  template <class Stored>
+  static Stored& inside(std::byte* storage) {
+    return *std::launder(reinterpret_cast<Stored*>(storage));
+  }
+
+  // A callable that returns something may stand where nothing is wanted.
+  template <class Callable>
+  static Result invoke(Callable& callable, Arguments&&... arguments) {
+    if constexpr (std::is_void_v<Result>) {
+      std::invoke(callable, std::forward<Arguments>(arguments)...);
+    } else {
+      return std::invoke(callable, std::forward<Arguments>(arguments)...);
+    }
+  }
+
+  template <class Stored>
+  static constexpr Operations kInside = {
+      [](std::byte* storage, Arguments&&... arguments) -> Result {
+        return invoke(inside<Stored>(storage), std::forward<Arguments>(arguments)...);
+      },
+      std::is_trivially_copyable_v<Stored>
+          ? nullptr
+          : +[](std::byte* to, std::byte* from) noexcept {
+              ::new (static_cast<void*>(to)) Stored(std::move(inside<Stored>(from)));
+              inside<Stored>(from).~Stored();
+            },
+      std::is_trivially_destructible_v<Stored>
+          ? nullptr
+          : +[](std::byte* storage) noexcept { inside<Stored>(storage).~Stored(); }};
+
+  template <class Stored>
+  static constexpr Operations kOnHeap = {
+      [](std::byte* storage, Arguments&&... arguments) -> Result {
+        return invoke(*inside<Stored*>(storage), std::forward<Arguments>(arguments)...);
+      },
+      nullptr, [](std::byte* storage) noexcept { delete inside<Stored*>(storage); }};
+
+  void take(MoveFunction& other) noexcept {
+    operations_ = std::exchange(other.operations_, nullptr);
+    if (operations_ == nullptr) return;
+    if (operations_->move == nullptr) {
+      std::memcpy(storage_, other.storage_, kInsideBytes);
+    } else {
+      operations_->move(storage_, other.storage_);
+    }
+  }
+
+  void clear() noexcept {
+    const Operations* operations = std::exchange(operations_, nullptr);
+    if (operations != nullptr && operations->destroy != nullptr) operations->destroy(storage_);
+  }
+
+  alignas(void*) mutable std::byte storage_[kInsideBytes];
+  const Operations* operations_ = nullptr;
+};
+
+}  // namespace pollard

@@ -1,0 +1,31 @@
+// A small seedable source of random numbers for jitter. std::uniform_int_distribution gives other
+// numbers in every standard library; a seed here means the same sequence on every system.
+#pragma once
+
+#include <cstdint>
+
+namespace pollard {
+
+/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+/// Not for secrets. One thread.
+class SplitMix64 {
+ public:
+  explicit constexpr SplitMix64(std::uint64_t seed) : state_(seed) {}
+
+  constexpr std::uint64_t next() {
+    std::uint64_t mixed = (state_ += 0x9e3779b97f4a7c15U);
+    mixed = (mixed ^ (mixed >> 30U)) * 0xbf58476d1ce4e5b9U;
+    mixed = (mixed ^ (mixed >> 27U)) * 0x94d049bb133111ebU;
+    return mixed ^ (mixed >> 31U);
+  }
+
+  /// A number in [0, bound]. The bias of the modulo is below 2^-20 for any bound under 2^44.
+  constexpr std::uint64_t up_to(std::uint64_t bound) {
+    return bound == UINT64_MAX ? next() : next() % (bound + 1);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
+}  // namespace pollard

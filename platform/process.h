@@ -1,0 +1,21 @@
+// What a library must know of the process it lives in: that it forked, and what its environment says.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace pollard::platform {
+
+/// A number that is another one in each forked child (POSIX pthread_atfork; a raw clone() is not
+/// seen). One load; any thread.
+[[nodiscard]] std::uint32_t fork_generation();
+
+/// The environment variable `name`; empty when it is unset, or when the process runs with more rights
+/// than its user has (set-id or file capabilities), for then the environment is an attacker's.
+[[nodiscard]] std::string environment(const char* name);
+
+/// Raises the limit of open descriptors (RLIMIT_NOFILE) as far as this process may, at most to
+/// `wanted`; the limit that is in force afterwards. For programs; the library never calls it.
+std::uint64_t raise_descriptor_limit(std::uint64_t wanted);
+
+}  // namespace pollard::platform

@@ -1,0 +1,135 @@
+// poll(2), everywhere. Its grievances, and how this file answers them:
+//
+//   - HUP, ERR and NVAL come without being asked for, so a record without interest would end every wait
+//     at once. Interest::kNone leaves the array.
+//   - A closed descriptor answers NVAL for ever. It is reported once, with an error, and taken out.
+//   - What ended is HUP on one system, IN on another, both on a third; a dead pipe is HUP without IN on
+//     Linux. HUP and ERR count as readable and writable, as far as either is wanted.
+//   - Darwin's poll answers NVAL for terminals and devices. add() asks first and refuses them.
+//   - The kernel reads the whole array at each wait, and so do we. Finding a descriptor's record takes
+//     constant time, and removing one moves the last into its place.
+//   - Whoever stands first in the array would always be served first. The scan begins where it ended.
+#include "pollard/platform/poll.h"
+
+#include <utility>
+#include <vector>
+
+#include "pollard/platform/descriptor.h"
+#include "pollard/platform/time.h"
+#include "pollard/poller/backends.h"
+
+namespace pollard {
+namespace {
+
+using platform::PollRecord;
+using platform::Result;
+
+class PollPoller final : public Poller {
+ public:
+  PollPoller() : Poller("poll", kPollCapabilities) {
+    has_nanoseconds_ = platform::poll_nanoseconds({}, Duration::zero()).ok();
+  }
+
+  [[nodiscard]] Duration resolution() const override {
+    return has_nanoseconds_ ? Duration(1) : std::chrono::milliseconds(1);
+  }
+
+ private:
+  std::error_code apply(int fd, Interest from, Interest to) override {
+    const auto number = static_cast<std::size_t>(fd);
+    if (to == Interest::kNone) {
+      remove_record(number);
+    } else if (from == Interest::kNone) {
+      if (const std::error_code refused = ask(fd)) return refused;
+      if (number >= place_of_.size()) place_of_.resize(number + 1);
+      place_of_[number] = records_.size();
+      records_.push_back({.fd = fd, .events = to_events(to), .revents = 0});
+    } else {
+      records_[place_of_[number]].events = to_events(to);
+    }
+    return {};
+  }
+
+  void remove_record(std::size_t number) {
+    const std::size_t place = place_of_[number];
+    records_[place] = records_.back();
+    place_of_[static_cast<std::size_t>(records_[place].fd)] = place;
+    records_.pop_back();
+  }
+
+  // Whether poll can watch this descriptor at all.
+  static std::error_code ask(int fd) {
+    PollRecord record{.fd = fd, .events = 0, .revents = 0};
+    const Result asked = platform::retry_interrupted(
+        [&] { return platform::poll_milliseconds({&record, 1}, 0); });
+    if (!asked.ok()) return asked.error();
+    if ((record.revents & platform::kPollInvalid) == 0) return {};
+    return std::make_error_code(platform::is_open(fd) ? std::errc::operation_not_permitted
+                                                      : std::errc::bad_file_descriptor);
+  }
+
+  static short to_events(Interest interest) {
+    int events = 0;
+    if (wants_read(interest)) events |= platform::kPollIn | platform::kPollPeerEnd;
+    if (wants_write(interest)) events |= platform::kPollOut;
+    return static_cast<short>(events);
+  }
+
+  std::error_code collect(std::optional<Duration> timeout) override {
+    const Result found = wait_for(timeout);
+    if (found.interrupted()) return {};
+    if (!found.ok()) return found.error();
+    std::size_t remaining = found.count();
+    if (first_ >= records_.size()) first_ = 0;
+    const std::size_t start = first_;
+    scan(start, records_.size(), remaining);
+    scan(0, start, remaining);
+    for (const int fd : std::exchange(closed_, {})) evict(fd);
+    return {};
+  }
+
+  Result wait_for(std::optional<Duration> timeout) {
+    if (timeout.has_value() && *timeout > Duration::zero() && has_nanoseconds_) {
+      return platform::poll_nanoseconds(records_, *timeout);
+    }
+    return platform::poll_milliseconds(
+        records_, timeout.has_value() ? platform::to_milliseconds_rounded_up(*timeout) : -1);
+  }
+
+  void scan(std::size_t from, std::size_t to, std::size_t& remaining) {
+    for (std::size_t place = from; place < to && remaining > 0 && !batch_full(); ++place) {
+      const PollRecord& record = records_[place];
+      if (record.revents == 0) continue;
+      --remaining;
+      first_ = place + 1;
+      if ((record.revents & platform::kPollInvalid) != 0) {
+        closed_.push_back(record.fd);
+      } else {
+        report(record.fd, to_ready(record.revents));
+      }
+    }
+  }
+
+  static unsigned to_ready(short events) {
+    using namespace platform;  // kPoll…
+    unsigned ready = 0;
+    if ((events & (kPollIn | kPollPeerEnd)) != 0) ready |= kReadable;
+    if ((events & kPollOut) != 0) ready |= kWritable;
+    if ((events & (kPollHangup | kPollPeerEnd)) != 0) ready |= kHangup;
+    if ((events & kPollError) != 0) ready |= kError;
+    if ((events & (kPollHangup | kPollError)) != 0) ready |= kReadable | kWritable;
+    return ready;
+  }
+
+  std::vector<PollRecord> records_;
+  std::vector<std::size_t> place_of_;  // by descriptor number; meaningful while it has a record
+  std::vector<int> closed_;
+  std::size_t first_ = 0;  // where the next scan begins
+  bool has_nanoseconds_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Poller> make_poll_poller() { return std::make_unique<PollPoller>(); }
+
+}  // namespace pollard

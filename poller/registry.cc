@@ -1,0 +1,198 @@
+#include "pollard/poller/registry.h"
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+
+#include "pollard/base/error.h"
+#include "pollard/platform/io.h"
+#include "pollard/platform/process.h"
+#include "pollard/poller/backends.h"
+
+namespace pollard {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::vector<PollerEntry> entries{
+      {.name = "epoll", .capabilities = kEpollCapabilities, .create = make_epoll_poller},
+      {.name = "kqueue", .capabilities = kKqueueCapabilities, .create = make_kqueue_poller},
+      {.name = "poll", .capabilities = kPollCapabilities, .create = make_poll_poller},
+      {.name = "select", .capabilities = kSelectCapabilities, .create = make_select_poller},
+  };
+};
+
+// Never destroyed: a loop in another static may be made or ended after it.
+Registry& registry() {
+  static Registry& only = *new Registry;
+  return only;
+}
+
+bool is_name(std::string_view text) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  return !text.empty() && text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+[[noreturn]] void refuse(std::error_code code, const std::string& message) {
+  throw std::system_error(code, message);
+}
+
+// A byte through a pipe: silent before, readable after.
+std::string try_pipe(Poller& poller) {
+  platform::Descriptor read_end;
+  platform::Descriptor write_end;
+  const platform::Result piped = platform::open_pipe(read_end, write_end);
+  if (!piped.ok()) return "pipe: " + piped.error().message();
+  constexpr Token kToken{4711};
+  if (const auto error = poller.add(read_end.get(), Interest::kRead, kToken)) {
+    return "watching a pipe: " + error.message();
+  }
+  Event event;
+  if (const auto error = poller.wait(Duration::zero())) return "waiting: " + error.message();
+  if (poller.next(event)) return "it reports an empty pipe as ready";
+  constexpr std::array<std::byte, 1> kByte{};
+  if (!platform::write(write_end.get(), kByte).ok()) return "a pipe takes no byte";
+  if (const auto error = poller.wait(std::chrono::seconds(1))) return "waiting: " + error.message();
+  if (!poller.next(event) || event.token != kToken || !event.readable) {
+    return "it doesn't report a byte in a pipe";
+  }
+  poller.remove(read_end.get());
+  return {};
+}
+
+std::vector<std::string> split_names(const PollerChoice& choice) {
+  std::vector<std::string> names;
+  std::string_view rest = choice.names;
+  for (;;) {
+    const std::size_t comma = rest.find(',');
+    names.emplace_back(rest.substr(0, comma));
+    if (!is_name(names.back())) {
+      refuse(std::make_error_code(std::errc::invalid_argument),
+             "poller choice '" + choice.names + "' of " + std::string(to_string(choice.source)) +
+                 ": names separated by commas are wanted, such as \"epoll\" or \"kqueue,poll\"");
+    }
+    if (comma == std::string_view::npos) return names;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+// "works here: epoll, poll; does not: kqueue (kqueue: Function not implemented)".
+std::string describe(const std::vector<PollerEntry>& entries) {
+  std::string usable;
+  std::string unusable;
+  for (const PollerEntry& entry : entries) {
+    const std::string reason = why_unusable(entry);
+    std::string& list = reason.empty() ? usable : unusable;
+    if (!list.empty()) list += ", ";
+    list += entry.name;
+    if (!reason.empty()) list += " (" + reason + ")";
+  }
+  return "works here: " + (usable.empty() ? "none" : usable) +
+         (unusable.empty() ? "" : "; does not: " + unusable);
+}
+
+}  // namespace
+
+std::vector<PollerEntry> registered_pollers() {
+  const std::lock_guard lock(registry().mutex);
+  return registry().entries;
+}
+
+void register_poller(PollerEntry entry) {
+  const std::string label = "register_poller '" + entry.name + "'";
+  if (!is_name(entry.name) || !entry.create) {
+    refuse(std::make_error_code(std::errc::invalid_argument),
+           label + ": wants a name of letters, digits, '_' and '-', and a function that creates it");
+  }
+  const std::lock_guard lock(registry().mutex);
+  std::vector<PollerEntry>& entries = registry().entries;
+  const bool taken = std::ranges::any_of(
+      entries, [&](const PollerEntry& other) { return other.name == entry.name; });
+  if (taken) refuse(std::make_error_code(std::errc::file_exists), label);
+  entries.push_back(std::move(entry));
+}
+
+std::string why_unusable(const PollerEntry& entry) {
+  if (entry.probe) return entry.probe();
+  try {
+    return try_pipe(*entry.create());
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+std::string_view to_string(PollerChoice::Source source) {
+  switch (source) {
+    case PollerChoice::Source::kCode: return "the program";
+    case PollerChoice::Source::kFlag: return "--poller";
+    case PollerChoice::Source::kEnvironment: return "POLLARD_POLLER";
+    case PollerChoice::Source::kDefault: return "the default";
+  }
+  return "unknown";
+}
+
+PollerChoice poller_from_args(int& argc, char** argv) {
+  constexpr std::string_view kFlag = "--poller";
+  PollerChoice choice("", PollerChoice::Source::kFlag);
+  int kept = 0;
+  int i = 0;
+  for (; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--") break;
+    const bool separate = i > 0 && argument == kFlag;
+    const bool joined = i > 0 && argument.starts_with(kFlag) && argument.substr(kFlag.size()).starts_with('=');
+    if (!separate && !joined) {
+      argv[kept++] = argv[i];
+      continue;
+    }
+    if (separate && i + 1 < argc) {
+      choice.names = argv[++i];
+    } else {
+      choice.names = separate ? "" : argument.substr(kFlag.size() + 1);
+    }
+    if (choice.names.empty()) {
+      refuse(std::make_error_code(std::errc::invalid_argument),
+             "--poller wants names, such as --poller=epoll or --poller=kqueue,poll");
+    }
+  }
+  for (; i < argc; ++i) argv[kept++] = argv[i];
+  argc = kept;
+  argv[argc] = nullptr;
+  return choice;
+}
+
+PollerChoice effective_choice(PollerChoice code) {
+  if (!code.names.empty()) return code;
+  std::string variable = platform::environment("POLLARD_POLLER");
+  if (!variable.empty()) return {std::move(variable), PollerChoice::Source::kEnvironment};
+  return {"", PollerChoice::Source::kDefault};
+}
+
+PollerEntry resolve(const PollerChoice& choice) {
+  const std::vector<PollerEntry> entries = registered_pollers();
+  if (choice.names.empty()) {
+    for (const PollerEntry& entry : entries) {
+      if (why_unusable(entry).empty()) return entry;
+    }
+    refuse(Error::kPollerUnusable, describe(entries));
+  }
+  const std::string asked =
+      "poller '" + choice.names + "' (asked for by " + std::string(to_string(choice.source)) + "); ";
+  std::vector<PollerEntry> named;
+  for (const std::string& name : split_names(choice)) {
+    const auto entry = std::ranges::find(entries, name, &PollerEntry::name);
+    if (entry == entries.end()) refuse(Error::kPollerUnknown, asked + describe(entries));
+    named.push_back(*entry);
+  }
+  for (const PollerEntry& entry : named) {
+    if (why_unusable(entry).empty()) return entry;
+  }
+  refuse(Error::kPollerUnusable, asked + describe(entries));
+}
+
+std::unique_ptr<Poller> make_poller(PollerChoice code) {
+  return resolve(effective_choice(std::move(code))).create();
+}
+
+}  // namespace pollard

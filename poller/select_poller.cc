@@ -1,0 +1,131 @@
+// select(2), everywhere. Its grievances, and how this file answers them:
+//
+//   - FD_SETSIZE: 1024 in the headers, and FD_SET writes past its end or aborts. The bitmaps here are
+//     our own and grow; the kernels take them. Where one doesn't, add() refuses the number.
+//   - One closed descriptor fails the whole wait with EBADF and isn't named. It is searched for, reported
+//     once with an error, and taken out.
+//   - It knows readable and writable, and neither hang-up nor error. Nothing above needs the hints: a
+//     refused connect is readable and writable, and SO_ERROR says the rest.
+//   - The sets are overwritten by each call: copied before it, which is cheaper than rebuilding them.
+//   - The cost goes by the highest number, ready or not. Whole words without a bit are skipped, and the
+//     scan begins where it ended, so that low numbers have no privilege.
+#include "pollard/platform/select.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+#include <vector>
+
+#include "pollard/platform/descriptor.h"
+#include "pollard/platform/time.h"
+#include "pollard/poller/backends.h"
+
+namespace pollard {
+namespace {
+
+using platform::Result;
+using platform::SelectWord;
+
+constexpr std::size_t kWordBits = platform::kSelectWordBits;
+
+class SelectPoller final : public Poller {
+ public:
+  SelectPoller() : Poller("select", kSelectCapabilities) {}
+
+  [[nodiscard]] Duration resolution() const override { return Duration(1); }
+
+ private:
+  std::error_code apply(int fd, Interest from, Interest to) override {
+    if (from == Interest::kNone) {
+      if (!platform::is_open(fd)) return std::make_error_code(std::errc::bad_file_descriptor);
+      if (const std::error_code refused = make_room(fd)) return refused;
+    }
+    set_bit(wanted_read_, fd, wants_read(to));
+    set_bit(wanted_write_, fd, wants_write(to));
+    const auto word = static_cast<std::size_t>(fd) / kWordBits;
+    if (to != Interest::kNone) {
+      words_ = std::max(words_, word + 1);
+    } else {
+      while (words_ > 0 && (wanted_read_[words_ - 1] | wanted_write_[words_ - 1]) == 0) --words_;
+    }
+    return {};
+  }
+
+  static void set_bit(std::vector<SelectWord>& bits, int fd, bool on) {
+    const auto number = static_cast<std::size_t>(fd);
+    const SelectWord mask = SelectWord{1} << (number % kWordBits);
+    SelectWord& word = bits[number / kWordBits];
+    word = on ? word | mask : word & ~mask;
+  }
+
+  std::error_code make_room(int fd) {
+    const std::size_t needed = static_cast<std::size_t>(fd) / kWordBits + 1;
+    if (needed <= wanted_read_.size()) return {};
+    std::vector<SelectWord> empty(needed);
+    const Result asked = platform::retry_interrupted([&] {
+      return platform::select_descriptors(fd + 1, empty.data(), nullptr, nullptr, Duration::zero());
+    });
+    if (!asked.ok()) return std::make_error_code(std::errc::too_many_files_open);
+    wanted_read_.resize(needed);
+    wanted_write_.resize(needed);
+    return {};
+  }
+
+  std::error_code collect(std::optional<Duration> timeout) override {
+    ready_read_.assign(wanted_read_.begin(), wanted_read_.begin() + as_offset(words_));
+    ready_write_.assign(wanted_write_.begin(), wanted_write_.begin() + as_offset(words_));
+    const Result found = platform::select_descriptors(static_cast<int>(words_ * kWordBits),
+                                                      ready_read_.data(), ready_write_.data(),
+                                                      nullptr, timeout);
+    if (found.interrupted()) return {};
+    if (found.is(std::errc::bad_file_descriptor)) return evict_closed();
+    if (!found.ok()) return found.error();
+    if (found.count() == 0) return {};
+    if (first_ >= words_) first_ = 0;
+    const std::size_t start = first_;
+    scan(start, words_);
+    scan(0, start);
+    return {};
+  }
+
+  static std::ptrdiff_t as_offset(std::size_t words) { return static_cast<std::ptrdiff_t>(words); }
+
+  // Whole words are served, so a batch may be exceeded by less than one.
+  void scan(std::size_t from, std::size_t to) {
+    for (std::size_t word = from; word < to && !batch_full(); ++word) {
+      SelectWord either = ready_read_[word] | ready_write_[word];
+      for (; either != 0; either &= either - 1) {
+        const auto bit = static_cast<std::size_t>(std::countr_zero(either));
+        const SelectWord mask = SelectWord{1} << bit;
+        unsigned ready = 0;
+        if ((ready_read_[word] & mask) != 0) ready |= kReadable;
+        if ((ready_write_[word] & mask) != 0) ready |= kWritable;
+        report(static_cast<int>(word * kWordBits + bit), ready);
+        first_ = word + 1;
+      }
+    }
+  }
+
+  std::error_code evict_closed() {
+    std::vector<int> closed;
+    for_each_applied([&](int fd, Interest) {
+      if (!platform::is_open(fd)) closed.push_back(fd);
+    });
+    if (closed.empty()) return std::make_error_code(std::errc::bad_file_descriptor);
+    for (const int fd : closed) evict(fd);
+    return {};
+  }
+
+  std::vector<SelectWord> wanted_read_;
+  std::vector<SelectWord> wanted_write_;
+  std::vector<SelectWord> ready_read_;
+  std::vector<SelectWord> ready_write_;
+  std::size_t words_ = 0;  // up to the highest that holds a bit
+  std::size_t first_ = 0;  // where the next scan begins
+};
+
+}  // namespace
+
+std::unique_ptr<Poller> make_select_poller() { return std::make_unique<SelectPoller>(); }
+
+}  // namespace pollard
