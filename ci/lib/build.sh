@@ -14,8 +14,9 @@ configure() {
   mkdir -p "$1"
   configure_folder=$1
   shift
-  if ! cmake -S . -B "$configure_folder" -G Ninja "$@" > "$configure_folder/configure.log" 2>&1; then
-    tail -n 30 "$configure_folder/configure.log" >&2
+  configure_log=$configure_folder/configure.log
+  if ! cmake -S . -B "$configure_folder" -G Ninja "$@" > "$configure_log" 2>&1; then
+    tail -n 30 "$configure_log" >&2
     return 1
   fi
 }

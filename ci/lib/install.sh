@@ -133,7 +133,7 @@ try_ensure() {
   [ -z "$missing" ]
 }
 
-# ensure TOOL...: as try_ensure, and what can't be had ends the script with a word on where to get it.
+# ensure TOOL...: as try_ensure; what can't be had ends the script with a word on where to get it.
 ensure() {
   try_ensure "$@" && return
   for tool in $missing; do

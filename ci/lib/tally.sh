@@ -23,8 +23,8 @@ tally_line() {
     }' "$tally_file"
 }
 
-# boost_counts FILE: `passed failed skipped`, from the XML report of a Boost.Test program that stands
-# somewhere in the file. Nothing where there is none: the program ended before it could report.
+# boost_counts FILE: `passed failed skipped`, from the XML report of a Boost.Test program that
+# stands somewhere in the file. Nothing where there is none: the program ended before it reported.
 boost_counts() {
   tr '\n' ' ' < "$1" | awk '
     function count(name) {
@@ -37,8 +37,8 @@ boost_counts() {
     }'
 }
 
-# tally_boost PART STATUS REPORT: counts a run and prints its result. A program that failed without a
-# failed case (it crashed, a sanitizer stopped it, its time was over) counts as one failure.
+# tally_boost PART STATUS REPORT: counts a run and prints its result. A program that failed without
+# a failed case (it crashed, a sanitizer stopped it, its time was over) counts as one failure.
 tally_boost() {
   tally_boost_part=$1
   tally_boost_status=$2

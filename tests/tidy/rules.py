@@ -1,0 +1,237 @@
+"""Pollard's own rules of style: those that no linter knows.
+
+A rule looks at one file and yields the lines that break it. Its message says what to write instead.
+A line that has to break a rule says so, and why, in a comment: `tidy-allow(rule): why`.
+"""
+
+import re
+
+FOLDERS = ["base", "platform", "poller", "net"]
+# What each folder may include, by include path.
+MAY_INCLUDE = {
+    "base": {"base"},
+    "platform": {"base", "platform"},
+    "poller": {"base", "platform", "poller"},
+    "net": {"base", "platform", "poller", "net"},
+    "examples": {"base", "platform", "poller", "net"},
+    "tests": {"base", "platform", "poller", "net", "tests"},
+    "bench": {"base", "platform", "poller", "net", "tests"},
+}
+MAX_COLUMNS = 100
+MAX_FUNCTION_LINES = 70
+
+_COMMENT_OR_STRING = re.compile(
+    r"""//[^\n]*|/\*.*?\*/"""
+    r"""|R"(?P<d>[^(\s]*)\(.*?\)(?P=d)\""""
+    r"""|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])+'""",
+    re.DOTALL,
+)
+
+
+class File:
+    """A file of the tree: `path` is relative to its root, with slashes."""
+
+    def __init__(self, path, text):
+        self.path = path
+        self.text = text
+        self.lines = text.split("\n")
+        self.folder = path.split("/")[0] if "/" in path else ""
+        self.is_header = path.endswith(".h")
+        self.is_cpp = path.endswith((".h", ".cc"))
+        self.in_library = self.folder in FOLDERS
+        self._code = None
+
+    @property
+    def code(self):
+        """The text with comments and the insides of literals blanked; lines stay where they are."""
+        if self._code is None:
+            self._code = _COMMENT_OR_STRING.sub(_blank, self.text) if self.is_cpp else self.text
+        return self._code
+
+    def allows(self, rule, line):
+        return "tidy-allow(%s): " % rule in self.lines[line - 1]
+
+
+def _blank(match):
+    literal = match.group()
+    if literal.startswith("/"):
+        return re.sub(r"[^\n]", " ", literal)
+    return '"' + re.sub(r"[^\n]", " ", literal[1:-1]) + '"'
+
+
+def _matching_lines(text, pattern):
+    for match in re.finditer(pattern, text, re.MULTILINE):
+        yield text.count("\n", 0, match.start()) + 1
+
+
+def conditionals(file):
+    """only platform/ has preprocessor conditionals: ask a function of platform/ instead (a
+    mechanism that is absent answers ENOSYS), and guard a header with #pragma once"""
+    if file.is_cpp and file.folder != "platform":
+        yield from _matching_lines(file.code, r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)\b")
+
+
+def system_headers(file):
+    """only platform/ (and a test) includes a system's header: include what platform/ offers, or the
+    C++ header (<cstring> for <string.h>)"""
+    if file.is_cpp and file.folder in ("base", "poller", "net", "examples"):
+        pattern = r"^[ \t]*#[ \t]*include[ \t]*<([^>]*\.h|cerrno)>"
+        yield from _matching_lines(file.code, pattern)
+
+
+def errno(file):
+    """errno is read in platform/ alone: take the std::error_code that its functions return"""
+    if file.is_cpp and file.folder in ("base", "poller", "net", "examples"):
+        yield from _matching_lines(file.code, r"\berrno\b")
+
+
+def dependencies(file):
+    """dependencies run one way, base <- platform <- poller <- net <- (tests, examples, bench), and
+    are written "pollard/<folder>/<file>.h": move what is needed down, or what needs it up"""
+    allowed = MAY_INCLUDE.get(file.folder)
+    if not file.is_cpp or allowed is None:
+        return
+    for number, line in enumerate(file.lines, 1):
+        match = re.match(r'\s*#\s*include\s*"([^"]*)"', line)
+        if not match:
+            continue
+        parts = match.group(1).split("/")
+        if parts[0] == "pollard":
+            wrong = len(parts) < 3 or parts[1] not in allowed
+        else:
+            wrong = file.in_library
+        if wrong:
+            yield number
+
+
+def markers(file):
+    """no marker of unfinished work: finish it, or file an issue and state the limit in a sentence"""
+    if not file.path.startswith("tests/tidy/"):
+        yield from _matching_lines(file.text, r"\b(FIXME|TODO|XXX|HACK)\b")
+
+
+def columns(file):
+    """at most 100 columns: break the line"""
+    for number, line in enumerate(file.lines, 1):
+        if len(line) > MAX_COLUMNS:
+            yield number
+
+
+def function_length(file):
+    """a function fits on a screen (70 lines): give its parts names, as functions of their own"""
+    if file.is_cpp:
+        for first, last in function_spans(file.code):
+            if last - first + 1 > MAX_FUNCTION_LINES:
+                yield first
+
+
+def function_spans(code):
+    """First and last line of each outermost function in code without comments and literals."""
+    code = re.sub(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", _blank_directive, code, flags=re.MULTILINE)
+    parentheses = 0
+    head_start = 0  # where the declaration at hand began
+    scopes = []  # for each open brace: None, or the offset where its function began
+    for match in re.finditer(r"[(){};]", code):
+        character = match.group()
+        if character in "()":
+            parentheses += 1 if character == "(" else -1
+        elif character == "{":
+            in_function = any(start is not None for start in scopes)
+            head = code[head_start : match.start()]
+            access = re.match(r"\s*((public|private|protected)\s*:)?\s*", head)
+            first = head_start + access.end()
+            head = head[access.end() :]
+            opens = not in_function and parentheses == 0 and _is_function_head(head)
+            scopes.append(first if opens else None)
+            head_start = match.end()
+        elif character == "}" and scopes:
+            start = scopes.pop()
+            if start is not None:
+                yield code.count("\n", 0, start) + 1, code.count("\n", 0, match.start()) + 1
+            head_start = match.end()
+        elif character == ";" and parentheses == 0:
+            head_start = match.end()
+
+
+def _blank_directive(match):
+    return re.sub(r"[^\n]", " ", match.group())
+
+
+def _is_function_head(head):
+    head = re.sub(r"^template\s*<[^{;]*>\s*", "", head)
+    if re.match(r"(inline\s+)?(namespace|class|struct|union|enum|extern\s*\"[^\"]*\"$)\b", head):
+        return False
+    return ")" in head and not head.rstrip().endswith(("=", ","))
+
+
+def cross_thread_this(file):
+    """a task that is posted may run after its object died: capture a weak reference (a
+    std::weak_ptr from weak_from_this(), or a weak token of the object), never this, [&] or [=]"""
+    if file.is_cpp and file.folder in ("poller", "net", "examples"):
+        pattern = r"\b(post|dispatch)\(\s*\[(\s*[&=]\s*[\],]|[^\]]*(?<![.\w>])\*?this\b(?!->))"
+        yield from _matching_lines(file.code, pattern)
+
+
+def pragma_once(file):
+    """a header is guarded with #pragma once"""
+    if file.is_header and "\n#pragma once\n" not in "\n" + file.text:
+        yield 1
+
+
+def opening_comment(file):
+    """a header of the library opens with a comment that says what it promises"""
+    if file.is_header and file.in_library and not file.text.startswith("//"):
+        yield 1
+
+
+def std_bind(file):
+    """no std::bind: write a lambda"""
+    if file.is_cpp:
+        yield from _matching_lines(file.code, r"\bstd::bind(_front|_back)?\b")
+
+
+def using_namespace_std(file):
+    """no `using namespace std`: write std:: (namespaces of literals are welcome)"""
+    if file.is_cpp:
+        yield from _matching_lines(file.code, r"\busing\s+namespace\s+std\s*;")
+
+
+def exits(file):
+    """the library never ends its user's process: return a std::error_code, throw, or assert"""
+    if file.is_cpp and file.in_library and not file.path.startswith("base/assert."):
+        pattern = r"(?<![\w.>:])(std::)?(exit|_exit|quick_exit|abort|terminate)\s*\("
+        yield from _matching_lines(file.code, pattern)
+
+
+def sleeps(file):
+    """a test waits for an event, never for time to pass: run the loop until what you wait for"""
+    if file.is_cpp and file.folder == "tests":
+        pattern = r"\b(sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\("
+        yield from _matching_lines(file.code, pattern)
+
+
+RULES = [
+    conditionals,
+    system_headers,
+    errno,
+    dependencies,
+    markers,
+    columns,
+    function_length,
+    cross_thread_this,
+    pragma_once,
+    opening_comment,
+    std_bind,
+    using_namespace_std,
+    exits,
+    sleeps,
+]
+
+
+def message(rule):
+    return " ".join(rule.__doc__.split())
+
+
+def violations(rule, file):
+    """The lines of the file that break the rule and do not say why they must."""
+    return [line for line in rule(file) if not file.allows(rule.__name__, line)]
