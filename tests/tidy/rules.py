@@ -105,7 +105,7 @@ def dependencies(file):
 
 
 def markers(file):
-    """no marker of unfinished work: finish it, or file an issue and state the limit in a sentence"""
+    """no marker of unfinished work: finish it, or state the limit in a sentence that stays true"""
     if not file.path.startswith("tests/tidy/"):
         yield from _matching_lines(file.text, r"\b(FIXME|TODO|XXX|HACK)\b")
 
