@@ -1,0 +1,65 @@
+// A test body is written once and becomes a case in the suite of every registered backend, so that
+// --run_test=kqueue/* and --run_test=*/some_case mean what they say:
+//
+//   POLLARD_EACH_BACKEND(a_timeout_is_never_early) {
+//     const auto poller = make_poller(backend);
+//     …
+//   }
+//
+// A backend that can't run here has its cases shown as skipped, with the reason; one that is listed
+// in the environment variable POLLARD_REQUIRED_POLLERS fails instead.
+#pragma once
+
+#include <boost/test/unit_test.hpp>
+#include <string>
+
+#include "pollard/poller/poller.h"
+
+namespace pollard::testing {
+
+/// What a suite of POLLARD_EACH_BACKEND_AND_TRIGGER runs with. Its suites are named after the
+/// backend, which runs with the edges that it has; one with edges runs a second time without, as
+/// "epoll-level".
+struct BackendCase {
+  std::string poller;
+  Trigger trigger = Trigger::kLevel;
+};
+
+enum class Backends : unsigned char {
+  kAll,
+  kWithEdges,    ///< those that declare edges
+  kEachTrigger,  ///< all, and those with edges a second time without
+};
+
+/// Notes a body from the constructor of a static; the macros below make one.
+class EachBackend {
+ public:
+  using Body = void (*)(const BackendCase&);
+  EachBackend(Backends backends, const char* name, Body body, const char* file, std::size_t line);
+};
+
+/// Builds the suites from what was noted and what the registry holds; main() calls it.
+void build_backend_suites();
+
+}  // namespace pollard::testing
+
+#define POLLARD_BACKEND_TEST(backends, test_name, parameter, argument)                            \
+  static void test_name(parameter);                                                               \
+  static const ::pollard::testing::EachBackend test_name##_cases(                                 \
+      ::pollard::testing::Backends::backends, #test_name,                                         \
+      [](const ::pollard::testing::BackendCase& backend_case) { test_name(argument); }, __FILE__, \
+      __LINE__);                                                                                  \
+  static void test_name([[maybe_unused]] parameter)
+
+/// The body has a parameter `const std::string& backend`, the poller's name.
+#define POLLARD_EACH_BACKEND(test_name) \
+  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller)
+
+/// The same, for the backends that have edges.
+#define POLLARD_EACH_EDGE_BACKEND(test_name) \
+  POLLARD_BACKEND_TEST(kWithEdges, test_name, const std::string& backend, backend_case.poller)
+
+/// The body has a parameter `const BackendCase& backend`.
+#define POLLARD_EACH_BACKEND_AND_TRIGGER(test_name)                                             \
+  POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
+                       backend_case)

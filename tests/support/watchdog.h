@@ -1,0 +1,15 @@
+// No test hangs: a case that runs for too long is named on standard error, and the program aborts.
+#pragma once
+
+#include <chrono>
+
+namespace pollard::testing {
+
+/// Watches every test case of this program; main() calls it.
+void install_watchdog();
+
+/// Gives the test case that runs now this long from now on, instead of 30 seconds from its
+/// beginning.
+void allow_time(std::chrono::seconds limit);
+
+}  // namespace pollard::testing
