@@ -21,5 +21,11 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/pollardConfig.cmake
               ${CMAKE_CURRENT_BINARY_DIR}/pollardConfigVersion.cmake
         DESTINATION ${pollard_package_dir})
 
+# Relative to the .pc file, for `cmake --install --prefix` may put it anywhere; a folder that was
+# given as an absolute one stays where it is.
+file(RELATIVE_PATH pollard_pc_to_prefix
+     ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+cmake_path(APPEND pollard_pc_includedir "\${prefix}" ${CMAKE_INSTALL_INCLUDEDIR})
+cmake_path(APPEND pollard_pc_libdir "\${prefix}" ${CMAKE_INSTALL_LIBDIR})
 configure_file(cmake/pollard.pc.in pollard.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/pollard.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
