@@ -5,9 +5,9 @@
 
 namespace pollard {
 
-void assertion_failed(const char* condition, const char* why, std::source_location where) noexcept {
-  std::fprintf(stderr, "%s:%u: in %s: pollard assertion failed: %s (%s)\n", where.file_name(),
-               static_cast<unsigned>(where.line()), where.function_name(), why, condition);
+void assertion_failed(const char* condition, const char* why, AssertionPlace where) noexcept {
+  std::fprintf(stderr, "%s:%u: in %s: pollard assertion failed: %s (%s)\n", where.file, where.line,
+               where.function, why, condition);
   std::abort();
 }
 

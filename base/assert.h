@@ -1,19 +1,25 @@
 // Assertions that stay on in release builds: a broken invariant ends the program at once, with the
-// reason, before it can become somebody's lost data. They are for our bugs and for a caller's misuse
-// (a call from the wrong thread); the failures of the world are std::error_code.
+// reason, before it can become somebody's lost data. They are for our bugs and for a caller's
+// misuse (a call from the wrong thread); the failures of the world are std::error_code.
 #pragma once
-
-#include <source_location>
 
 namespace pollard {
 
+/// Where an assertion stands; std::source_location is missing from Clang 14 with GCC's library.
+struct AssertionPlace {
+  const char* file;
+  unsigned line;
+  const char* function;
+};
+
 /// Prints `condition`, `why` and the place to standard error and aborts. Any thread.
 [[noreturn]] void assertion_failed(const char* condition, const char* why,
-                                   std::source_location where) noexcept;
+                                   AssertionPlace where) noexcept;
 
 }  // namespace pollard
 
-#define POLLARD_ASSERT(condition, why)                                                       \
-  (static_cast<bool>(condition)                                                              \
-       ? static_cast<void>(0)                                                                \
-       : ::pollard::assertion_failed(#condition, why, std::source_location::current()))
+#define POLLARD_ASSERT(condition, why)                \
+  (static_cast<bool>(condition)                       \
+       ? static_cast<void>(0)                         \
+       : ::pollard::assertion_failed(#condition, why, \
+                                     ::pollard::AssertionPlace{__FILE__, __LINE__, __func__}))
