@@ -46,6 +46,8 @@ packages_of() {
     npm:brew) echo node ;;
     npm:pkg) echo npm ;;
     socat:* | curl:*) echo "$1" ;;
+    pkg-config:apt | pkg-config:pkgin) echo pkg-config ;;
+    pkg-config:brew | pkg-config:pkg) echo pkgconf ;;
     nc:apt) echo netcat-openbsd ;;
     bazel:apt)
       echo bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib \
