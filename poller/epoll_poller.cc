@@ -105,9 +105,14 @@ class EpollPoller final : public Poller {
     return ready;
   }
 
-  // The set holds a registration that nobody can name any more: leave it behind.
+  // The set holds a registration that nobody can name any more: leave it behind. Where descriptors
+  // are short, it gives its own to its successor.
   std::error_code start_over() {
-    const Result made = platform::epoll_create();
+    Result made = platform::epoll_create();
+    if (made.is(std::errc::too_many_files_open)) {
+      epoll_.reset();
+      made = platform::epoll_create();
+    }
     if (!made.ok()) return made.error();
     epoll_.reset(made.descriptor());
     for_each_applied([&](int fd, Interest interest) {

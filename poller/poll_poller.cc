@@ -40,7 +40,8 @@ class PollPoller final : public Poller {
     if (to == Interest::kNone) {
       remove_record(number);
     } else if (from == Interest::kNone) {
-      if (const std::error_code refused = ask(fd)) return refused;
+      // add() asks. What comes back is taken as it is: if it can't be watched it answers NVAL.
+      if (const std::error_code refused = may_defer() ? std::error_code() : ask(fd)) return refused;
       if (number >= place_of_.size()) place_of_.resize(number + 1);
       place_of_[number] = records_.size();
       records_.push_back({.fd = fd, .events = to_events(to), .revents = 0});

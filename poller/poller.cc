@@ -4,6 +4,7 @@
 
 #include "pollard/base/assert.h"
 #include "pollard/base/error.h"
+#include "pollard/platform/descriptor.h"
 #include "pollard/platform/process.h"
 
 namespace pollard {
@@ -46,7 +47,12 @@ std::error_code Poller::add(int fd, Interest interest, Token token, Trigger trig
   if (trigger == Trigger::kEdge && !capabilities_.edge_triggered) {
     return std::make_error_code(std::errc::operation_not_supported);
   }
-  if (index(fd) >= records_.size()) records_.resize(index(fd) + 1);
+  // Before the table grows for it; and without an interest no mechanism would be asked.
+  const bool unknown = index(fd) >= records_.size();
+  if ((unknown || interest == Interest::kNone) && !platform::is_open(fd)) {
+    return std::make_error_code(std::errc::bad_file_descriptor);
+  }
+  if (unknown) records_.resize(index(fd) + 1);
   Record& record = records_[index(fd)];
   ++record.generation;
   record.token = token;
@@ -143,9 +149,10 @@ bool Poller::deliver(const Collected& collected, Event& event) {
     return false;
   }
   // What the caller stopped wanting since the wait is withheld. A level comes again by itself; an
-  // edge wouldn't, so it is asked for when the interest returns.
+  // edge wouldn't, so it is asked for when the interest returns. (An end is ready in both ways; in
+  // the way that nobody wanted at the wait there is nothing to withhold, nor to ask for again.)
   const unsigned wanted = static_cast<unsigned>(record.wanted);
-  const unsigned withheld = collected.ready & (kReadable | kWritable) & ~wanted;
+  const unsigned withheld = collected.ready & static_cast<unsigned>(record.applied) & ~wanted;
   if (withheld != 0 && record.trigger == Trigger::kEdge) {
     record.lost_edge = true;
     note_change(collected.fd, record);

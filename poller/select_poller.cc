@@ -37,7 +37,10 @@ class SelectPoller final : public Poller {
  private:
   std::error_code apply(int fd, Interest from, Interest to) override {
     if (from == Interest::kNone) {
-      if (!platform::is_open(fd)) return std::make_error_code(std::errc::bad_file_descriptor);
+      // add() asks. What comes back is taken as it is: if it was closed, the wait will say so.
+      if (!may_defer() && !platform::is_open(fd)) {
+        return std::make_error_code(std::errc::bad_file_descriptor);
+      }
       if (const std::error_code refused = make_room(fd)) return refused;
     }
     set_bit(wanted_read_, fd, wants_read(to));

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "pollard/platform/io.h"
+#include "pollard/platform/poll.h"
 #include "pollard/platform/process.h"
 #include "pollard/platform/socket.h"
 
@@ -162,6 +163,15 @@ std::string read_text(int fd, std::size_t most) {
 void wait_readable(int fd) { wait_for(fd, POLLIN); }
 
 void wait_writable(int fd) { wait_for(fd, POLLOUT); }
+
+void wait_for_end(int fd) {
+  // No portable call asks for the end alone; where the end is known only by reading, peeking past
+  // what is there does.
+  std::array<char, 64 * 1024> space;
+  const ssize_t there = ::recv(fd, space.data(), space.size(), MSG_PEEK);
+  if (there < 0) return wait_readable(fd);
+  if (platform::kPollPeerEnd != 0) wait_for(fd, platform::kPollPeerEnd);
+}
 
 std::error_code read_error(int fd) {
   char byte = 0;

@@ -75,6 +75,10 @@ std::string read_text(int fd, std::size_t most = 1U << 20U);
 void wait_readable(int fd);
 void wait_writable(int fd);
 
+/// Waits until the end of the peer's stream, or a reset, has arrived, whatever there is to read
+/// first.
+void wait_for_end(int fd);
+
 /// The error that a read meets; false when there is data, or the end of the stream.
 [[nodiscard]] std::error_code read_error(int fd);
 

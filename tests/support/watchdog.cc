@@ -29,7 +29,8 @@ class Watchdog final : public boost::unit_test::test_observer {
     thread_.join();
   }
 
-  // After Boost.Test's own observers: one of them is not initialised until its turn has come (1.74).
+  // After Boost.Test's own observers: one of them is not initialised until its turn has come
+  // (1.74).
   int priority() override { return 5; }
 
   void test_unit_start(const boost::unit_test::test_unit& unit) override {
