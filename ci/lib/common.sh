@@ -19,7 +19,7 @@ processors() { getconf _NPROCESSORS_ONLN 2> /dev/null || sysctl -n hw.ncpu 2> /d
 # perl.
 run_limited() {
   if command -v timeout > /dev/null; then
-    timeout -k 5 "$@"
+    timeout --foreground -k 5 "$@"
   else
     perl -e 'alarm shift; exec @ARGV or die "$ARGV[0]: $!\n"' "$@"
   fi
