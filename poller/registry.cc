@@ -114,9 +114,10 @@ void register_poller(PollerEntry entry) {
 }
 
 std::string why_unusable(const PollerEntry& entry) {
-  if (entry.probe) return entry.probe();
   try {
-    return try_pipe(*entry.create());
+    if (entry.probe) return entry.probe();
+    const std::unique_ptr<Poller> poller = entry.create();
+    return poller == nullptr ? "nothing is created" : try_pipe(*poller);
   } catch (const std::exception& error) {
     return error.what();
   }
