@@ -23,7 +23,7 @@ using MonotonicTime = MonotonicClock::time_point;
 /// `time + delay`, where a sum past the end of the time line is its end rather than an overflow:
 /// Duration::max() is a common way to say "never".
 [[nodiscard]] constexpr MonotonicTime saturating_add(MonotonicTime time, Duration delay) {
-  if (delay > MonotonicTime::max() - time && time > MonotonicTime{}) return MonotonicTime::max();
+  if (time > MonotonicTime{} && delay > MonotonicTime::max() - time) return MonotonicTime::max();
   return time + delay;
 }
 

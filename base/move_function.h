@@ -29,7 +29,8 @@ class MoveFunction<Result(Arguments...)> {
   MoveFunction(Callable&& callable) {  // NOLINT(google-explicit-constructor): takes any lambda
     using Stored = std::decay_t<Callable>;
     // An empty std::function or null pointer is an empty MoveFunction, not a trap.
-    if constexpr (requires { callable == nullptr; }) {
+    if constexpr (!std::is_function_v<std::remove_reference_t<Callable>> &&
+                  requires { callable == nullptr; }) {
       if (callable == nullptr) return;
     }
     if constexpr (kFitsInside<Stored>) {

@@ -35,7 +35,9 @@ class SlotMap {
   /// The value, or null when `key` names nothing any more.
   [[nodiscard]] Value* find(SlotKey key) {
     const std::uint32_t index = index_of(key);
-    if (index >= slots_.size() || slots_[index].generation != generation_of(key)) return nullptr;
+    const std::uint32_t generation = generation_of(key);
+    if (generation % 2 == 0) return nullptr;  // that of a free slot, such as zero
+    if (index >= slots_.size() || slots_[index].generation != generation) return nullptr;
     return &slots_[index].value;
   }
 
@@ -43,7 +45,8 @@ class SlotMap {
   bool erase(SlotKey key) {
     Value* value = find(key);
     if (value == nullptr) return false;
-    Value ended = std::exchange(*value, Value{});  // its destructor may call us again
+    // Destroyed last, for its destructor may call us again.
+    [[maybe_unused]] const Value ended = std::exchange(*value, Value{});
     Slot& slot = slots_[index_of(key)];
     ++slot.generation;  // odd to even: free
     slot.next_free = std::exchange(free_, index_of(key));
