@@ -41,4 +41,6 @@ void WakeDescriptor::drain() noexcept {
   }
 }
 
+bool WakeDescriptor::rings_undrained() const { return POLLARD_HAS_EPOLL != 0 && !write_; }
+
 }  // namespace pollard::platform

@@ -1,0 +1,189 @@
+#include "pollard/net/acceptor.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "pollard/base/assert.h"
+#include "pollard/base/log.h"
+#include "pollard/platform/io.h"
+#include "pollard/platform/socket.h"
+
+namespace pollard {
+namespace {
+
+using platform::Result;
+
+// The most connections of one turn. The batch doubles while the backlog fills it, and begins again at
+// one: a lone newcomer doesn't cost a second accept, only to hear that there is nobody else.
+constexpr unsigned kLargestBatch = 64;
+
+constexpr BackoffOptions kRest = {.initial = std::chrono::milliseconds(10),
+                                  .maximum = std::chrono::seconds(1)};
+
+void require(const Result& result, const std::string& call) {
+  if (!result.ok()) throw std::system_error(result.error(), call);
+}
+
+// A path that nobody answers on is a leftover.
+bool is_stale_path(const Address& address) {
+  const Result probe = platform::open_stream_socket(platform::Family::kUnix);
+  if (!probe.ok()) return false;
+  const platform::Descriptor socket(probe.descriptor());
+  return platform::connect_socket(socket.get(), address.endpoint())
+      .is(std::errc::connection_refused);
+}
+
+}  // namespace
+
+Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
+                   OnAccept on_accept)
+    : Watcher(loop),
+      options_(options),
+      on_accept_(std::make_shared<OnAccept>(std::move(on_accept))),
+      rest_length_(kRest, 1) {
+  const std::string text = address.to_string();
+  if (address.empty()) {
+    throw std::system_error(std::make_error_code(std::errc::invalid_argument), "listen on " + text);
+  }
+  const Result made = platform::open_stream_socket(address.endpoint().family);
+  require(made, "socket for " + text);
+  socket_.reset(made.descriptor());
+  if (!address.is_unix() && options_.reuse_address) {
+    require(platform::set_reuse_address(socket_.get(), true), "SO_REUSEADDR for " + text);
+  }
+  if (options_.reuse_port_balanced) {
+    require(platform::set_reuse_port_balanced(socket_.get()), "balanced SO_REUSEPORT for " + text);
+  }
+  if (address.is_ipv6()) {
+    require(platform::set_ipv6_only(socket_.get(), options_.ipv6_only), "IPV6_V6ONLY for " + text);
+  }
+  bind(address);
+}
+
+void Acceptor::bind(const Address& address) {
+  Result bound = platform::bind_socket(socket_.get(), address.endpoint());
+  const bool is_path = address.is_unix() && !address.path().starts_with('@');
+  if (is_path && options_.replace_unix_path && bound.is(std::errc::address_in_use) &&
+      is_stale_path(address)) {
+    static_cast<void>(platform::remove_path(address.path()));
+    bound = platform::bind_socket(socket_.get(), address.endpoint());
+  }
+  require(bound, "bind " + address.to_string());
+  owns_path_ = is_path && options_.replace_unix_path;
+  platform::Endpoint actual;
+  require(platform::local_endpoint(socket_.get(), actual), "getsockname " + address.to_string());
+  address_ = Address(std::move(actual));
+}
+
+Acceptor::~Acceptor() {
+  stop_watching();
+  if (owns_path_) static_cast<void>(platform::remove_path(address_.path()));
+}
+
+void Acceptor::listen() {
+  if (watching()) return;
+  require(platform::listen_socket(socket_.get(), options_.backlog), "listen " + address_.to_string());
+  take_reserve();
+  if (const std::error_code refused = watch(socket_.get(), Interest::kRead, Trigger::kLevel)) {
+    throw std::system_error(refused, "watching " + address_.to_string());
+  }
+  update_interest();
+}
+
+void Acceptor::on_loop_gone() { socket_.reset(); }
+
+void Acceptor::take_reserve() {
+  const Result opened = platform::open_for_reading("/dev/null");
+  if (opened.ok()) reserve_.reset(opened.descriptor());
+}
+
+void Acceptor::on_ready(Readiness) {
+  // The handler may destroy us: then this is the only owner of what runs.
+  const std::shared_ptr<OnAccept> running = on_accept_;
+  for (unsigned count = 0; count < batch_; ++count) {
+    const bool more = accept_one(*running);
+    if (running.use_count() == 1) return;
+    if (!more || paused_ || resting_) {
+      batch_ = 1;
+      return;
+    }
+  }
+  batch_ = std::min(batch_ * 2, kLargestBatch);
+}
+
+bool Acceptor::accept_one(const OnAccept& on_accept) {
+  platform::Endpoint peer;
+  const Result accepted = platform::accept_socket(socket_.get(), peer);
+  if (!accepted.ok()) return accept_failed(accepted.error());
+  counts_.accepted.add();
+  rest_length_.reset();
+  on_accept(platform::Descriptor(accepted.descriptor()), Address(std::move(peer)));
+  return true;
+}
+
+// True when it is worth trying the next at once.
+bool Acceptor::accept_failed(std::error_code error) {
+  const auto is = [&](std::errc other) { return error == other; };
+  if (is(std::errc::resource_unavailable_try_again) || is(std::errc::operation_would_block)) {
+    return false;
+  }
+  // Nothing was wrong with us: a signal, or a peer that left. Linux also reports pending network errors
+  // of the newcomer here (accept(2)).
+  if (is(std::errc::interrupted)) return true;
+  if (is(std::errc::connection_aborted) || is(std::errc::protocol_error) ||
+      is(std::errc::network_down) || is(std::errc::network_unreachable) ||
+      is(std::errc::host_unreachable) || is(std::errc::no_protocol_option) ||
+      is(std::errc::operation_not_supported) || is(std::errc::operation_not_permitted)) {
+    counts_.aborted.add();
+    return true;
+  }
+  if (is(std::errc::too_many_files_open) && turn_away()) return true;
+  if (log_enabled(LogLevel::kWarning)) {
+    log(LogLevel::kWarning, "accepting on " + address_.to_string() + " pauses: " + error.message());
+  }
+  rest();
+  return false;
+}
+
+// Gives the reserve up for the newcomer, who is sent away. False when there is no reserve to give.
+bool Acceptor::turn_away() {
+  if (!reserve_) take_reserve();
+  if (!reserve_) return false;
+  reserve_.reset();
+  platform::Endpoint peer;
+  const Result accepted = platform::accept_socket(socket_.get(), peer);
+  if (accepted.ok()) platform::close_descriptor(accepted.descriptor());
+  take_reserve();
+  if (!accepted.ok()) return accepted.would_block();
+  counts_.turned_away.add();
+  return true;
+}
+
+void Acceptor::rest() {
+  counts_.pauses.add();
+  resting_ = true;
+  update_interest();
+  rest_end_ = loop_or_null()->after(rest_length_.next(), [this] {
+    resting_ = false;
+    update_interest();
+  });
+}
+
+void Acceptor::pause() {
+  paused_ = true;
+  update_interest();
+}
+
+void Acceptor::resume() {
+  paused_ = false;
+  update_interest();
+}
+
+void Acceptor::update_interest() {
+  const std::error_code refused =
+      set_interest(paused_ || resting_ ? Interest::kNone : Interest::kRead);
+  POLLARD_ASSERT(!refused, "a listener that was watched can be watched again");
+}
+
+}  // namespace pollard

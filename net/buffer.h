@@ -1,0 +1,75 @@
+// Bytes in a row: taken from the front, added at the back. What a handler gets to read from, and what
+// it may fill and send. An empty Buffer holds no memory.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace pollard {
+
+/// A Buffer may stand over memory that belongs to somebody else: what a message handler reads lies in
+/// its loop's receive buffer. That is invisible: as soon as the bytes have to outlive it (the Buffer is
+/// moved from, added to, or left with a rest) they are copied into memory of its own.
+/// Not copied implicitly. One thread.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(std::string_view contents) { append(contents); }
+  Buffer(Buffer&& other);
+  Buffer& operator=(Buffer&& other);
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() = default;
+
+  /// Replaces the contents by `memory`, uncopied: it must stay as it is until own(), or until the Buffer
+  /// is empty, moved from or gone.
+  void borrow(std::span<const std::byte> memory);
+
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
+  [[nodiscard]] bool empty() const { return begin_ == end_; }
+
+  /// The contents, until the next change.
+  [[nodiscard]] std::string_view view() const {
+    return {reinterpret_cast<const char*>(begin_), size()};
+  }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {begin_, size()}; }
+
+  /// Where `what` begins for the first time at or behind `from`; nothing when it doesn't occur.
+  [[nodiscard]] std::optional<std::size_t> find(std::string_view what, std::size_t from = 0) const;
+
+  /// Removes the first `count` bytes, of which there must be as many.
+  void consume(std::size_t count);
+  void clear() { consume(size()); }
+
+  /// Removes the first `count` bytes, or all, and hands them out.
+  [[nodiscard]] std::string take(std::size_t count);
+  [[nodiscard]] std::string take() { return take(size()); }
+
+  void append(std::span<const std::byte> more);
+  void append(std::string_view more) { append(std::as_bytes(std::span(more))); }
+
+  /// At least `count` writable bytes behind the contents, which commit() makes part of them.
+  [[nodiscard]] std::span<std::byte> reserve(std::size_t count);
+  void commit(std::size_t count);
+
+  /// The heap memory held, in bytes.
+  [[nodiscard]] std::size_t capacity() const { return capacity_; }
+  /// Whether the contents lie in somebody else's memory.
+  [[nodiscard]] bool borrows() const { return capacity_ == 0 && !empty(); }
+  /// Copies borrowed contents into memory of its own.
+  void own();
+
+ private:
+  void move_to(std::size_t new_capacity);
+
+  std::unique_ptr<std::byte[]> storage_;
+  std::size_t capacity_ = 0;  // of storage_; 0 while the contents are borrowed
+  const std::byte* begin_ = nullptr;
+  const std::byte* end_ = nullptr;
+};
+
+}  // namespace pollard

@@ -1,0 +1,83 @@
+// What the connections of one owner in one loop share: their loop, handlers, options and counts, and the
+// list of those that are open. A server has a group for each of its loops, a client has one.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include "pollard/base/clock.h"
+#include "pollard/base/counter.h"
+#include "pollard/net/address.h"
+#include "pollard/net/connection_handlers.h"
+#include "pollard/net/event_loop.h"
+#include "pollard/platform/descriptor.h"
+
+namespace pollard {
+
+/// What the connections of a group have done; written by its loop, read by anybody.
+struct ConnectionCounts {
+  Counter opened;
+  Counter bytes_received;
+  Counter bytes_sent;
+  std::atomic<std::uint64_t> sends_dropped{0};  // by any thread
+  std::array<Counter, 5> closed;                // by DisconnectReason::Kind
+  Counter failed;                               // accepted or connected, but not to be watched
+};
+
+/// Lives for as long as one of its connections; the owner may end before. The loop's thread, where
+/// nothing else is said.
+class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
+ public:
+  /// Throws std::system_error (operation_not_supported) when edges are asked for and the loop's poller
+  /// has none.
+  ConnectionGroup(EventLoop& loop, std::shared_ptr<const ConnectionHandlers> handlers,
+                  const ConnectionOptions& options);
+  ConnectionGroup(const ConnectionGroup&) = delete;
+  ConnectionGroup& operator=(const ConnectionGroup&) = delete;
+
+  /// Called after each connection's last callback, until it is replaced.
+  void set_on_closed(Task on_closed);
+
+  /// Makes a connection of a connected socket and runs its on_connect; fails when it can't be watched.
+  [[nodiscard]] std::error_code open(platform::Descriptor socket, Address peer);
+
+  /// One that is open; null when there is none.
+  [[nodiscard]] TcpConnectionPtr any() const;
+
+  /// Ends all, now: no callback of theirs comes after it returns.
+  void close_all(const DisconnectReason& reason);
+  /// Ends all when their output has left, or after `limit`.
+  void shutdown_all(Duration limit);
+
+  /// Any thread.
+  [[nodiscard]] std::size_t open_count() const { return open_count_.load(std::memory_order_relaxed); }
+  [[nodiscard]] const ConnectionCounts& counts() const { return counts_; }
+
+ private:
+  friend class TcpConnection;
+
+  void insert(TcpConnection& connection);
+  void remove(TcpConnection& connection, DisconnectReason::Kind why);
+  void closed();
+
+  EventLoop* loop_;
+  LoopHandle handle_;
+  std::shared_ptr<const ConnectionHandlers> handlers_;
+  ConnectionOptions options_;
+  bool edge_;
+  std::shared_ptr<const Task> on_closed_;  // shared: it may be replaced while it runs
+  std::vector<TcpConnection*> open_;
+  std::atomic<std::size_t> open_count_{0};
+  ConnectionCounts counts_;
+};
+
+/// Applies what of `options` belongs to the socket. On a listener it is inherited by what is accepted,
+/// which saves the calls on each. Failures are ignored: they are wishes, and a socket whose peer has gone
+/// refuses them all on Darwin.
+void apply_socket_options(int fd, const Address& address, const ConnectionOptions& options);
+
+}  // namespace pollard

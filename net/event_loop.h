@@ -1,0 +1,187 @@
+// One thread's loop: it waits for descriptors, deadlines and messages, and calls their handlers.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "pollard/base/clock.h"
+#include "pollard/base/move_function.h"
+#include "pollard/base/slot_map.h"
+#include "pollard/net/mailbox.h"
+#include "pollard/net/timer.h"
+#include "pollard/net/timer_queue.h"
+#include "pollard/net/watcher.h"
+#include "pollard/poller/registry.h"
+
+namespace pollard {
+
+class OutputQueue;
+
+struct EventLoopOptions {
+  /// Which poller: "epoll", "kqueue,poll", poller_from_args(argc, argv), … Empty: POLLARD_POLLER, or
+  /// else the best that works.
+  PollerChoice poller = {};
+
+  /// Where connections receive: one buffer for all of the loop's.
+  std::size_t receive_buffer_bytes = 512 * 1024;
+
+  /// Gets what a task, a timer or a channel's handler throws, and what a connection's last callbacks do;
+  /// the loop goes on. Empty: run() ends by throwing it, and can be called again. (What a connection's
+  /// other handlers throw closes that connection and reaches its on_disconnect.)
+  MoveFunction<void(std::exception_ptr)> on_exception = {};
+
+  /// Measure LoopStats::longest_turn, at the cost of two clock reads a turn.
+  bool measure_turns = false;
+};
+
+/// What a loop has done so far.
+struct LoopStats {
+  std::uint64_t turns = 0;         ///< iterations; each waits once at most
+  std::uint64_t waits = 0;         ///< waits in the kernel
+  std::uint64_t events = 0;        ///< ready descriptors handed to handlers
+  std::uint64_t tasks = 0;         ///< posted tasks that ran
+  std::uint64_t timers = 0;        ///< timers that happened
+  std::uint64_t wakeups = 0;       ///< sleeps ended by another thread
+  std::uint64_t stale_events = 0;  ///< events of registrations that had ended
+  Duration longest_turn{};         ///< without the wait; zero unless EventLoopOptions::measure_turns
+  std::size_t watched = 0;         ///< descriptors that are registered now, the loop's own included
+};
+
+/// A loop as other threads may keep it: safe to use when the loop is gone. Any thread.
+class LoopHandle {
+ public:
+  explicit LoopHandle(std::shared_ptr<Mailbox> mailbox) : mailbox_(std::move(mailbox)) {}
+
+  /// As EventLoop::post; false, with `task` destroyed, when the loop is gone.
+  bool post(Task task) const { return mailbox_->post(std::move(task)); }
+  void stop() const { mailbox_->stop(); }
+  /// Whether the loop is still there; one that ends takes no posts any more.
+  [[nodiscard]] bool alive() const { return mailbox_->open(); }
+  [[nodiscard]] bool in_loop_thread() const { return mailbox_->in_loop_thread(); }
+
+ private:
+  std::shared_ptr<Mailbox> mailbox_;
+};
+
+/// Belongs to the thread that makes it.
+class EventLoop {
+ public:
+  /// Throws std::system_error: Error::kPollerUnknown or kPollerUnusable saying what was asked for and
+  /// what there is, or the call that failed.
+  explicit EventLoop(EventLoopOptions options = {});
+
+  /// Connections that are left are closed with Error::kLoopGone, posted tasks are destroyed unrun.
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // From any thread, while the loop exists; a LoopHandle is for longer.
+
+  /// Ends run() after the tasks that were posted before. Sticky: a stop before run() ends the next one.
+  void stop() { mailbox_->stop(); }
+
+  /// Runs `task` in the loop's thread, in the order of posting, once. It waits for run().
+  void post(Task task) { mailbox_->post(std::move(task)); }
+
+  /// Runs `task` now when this is the loop's thread, else posts it.
+  void dispatch(Task task);
+
+  [[nodiscard]] bool in_loop_thread() const { return mailbox_->in_loop_thread(); }
+  [[nodiscard]] LoopHandle handle() const { return LoopHandle(mailbox_); }
+
+  // In the loop's thread.
+
+  /// Serves until stop(). Throws what a handler threw, if no EventLoopOptions::on_exception takes it, and
+  /// std::system_error when waiting itself fails; in both cases it may be called again.
+  void run();
+
+  /// Serves one turn: waits for at most `limit` (absent: until something happens), and handles what
+  /// there is. For loops inside other loops. True when a stop was asked for.
+  bool run_once(std::optional<Duration> limit = std::nullopt);
+
+  /// Runs `task` at `deadline`, after `delay`, or every `period` from now on: for as long as the Timer
+  /// lives. Never early. Timers of the same deadline happen in the order in which they were set.
+  [[nodiscard]] Timer at(MonotonicTime deadline, Task task);
+  [[nodiscard]] Timer after(Duration delay, Task task);
+  [[nodiscard]] Timer every(Duration period, Task task);
+
+  /// The time of this turn: read at most once a turn, and only when somebody asks.
+  [[nodiscard]] MonotonicTime now();
+
+  /// The poller that it really runs on.
+  [[nodiscard]] std::string_view poller_name() const { return poller_->name(); }
+  [[nodiscard]] const PollerCapabilities& poller_capabilities() const {
+    return poller_->capabilities();
+  }
+  [[nodiscard]] LoopStats stats() const;
+
+  /// Destroys what `ended` holds when nothing of it can be running any more: at the end of the turn, or
+  /// at once between turns. For what may be destroyed by its own callback.
+  void retire(Task ended);
+
+  /// What a handler threw that nobody else takes: to on_exception, or out of run() after this turn.
+  void report_exception(std::exception_ptr exception);
+
+  /// Aborts when called in another thread.
+  void assert_in_loop_thread() const;
+
+ private:
+  friend class Watcher;
+  friend class TcpConnection;
+  class WakeWatcher;
+
+  struct Continuation {
+    SlotKey key;
+    Readiness ready;
+  };
+
+  bool turn(std::optional<Duration> limit);
+  void wait(std::optional<Duration> limit);
+  [[nodiscard]] std::optional<Duration> time_to_sleep(std::optional<Duration> limit);
+  [[nodiscard]] bool has_work() const;
+  bool handle_everything();
+  void dispatch_events();
+  void dispatch_continuations();
+  bool run_tasks();
+  void finish_turn_ends();
+  void finish_retired();
+  void rethrow_pending();
+  void ready(SlotKey key, Readiness readiness);
+  template <class Work>
+  void guarded(Work work);
+
+  std::shared_ptr<Mailbox> mailbox_;
+  std::unique_ptr<Poller> poller_;
+  EventLoopOptions options_;
+  SlotMap<Watcher*> watchers_;
+  std::unique_ptr<WakeWatcher> wake_;
+  TimerQueue timers_;
+  std::vector<Continuation> continuations_;
+  std::vector<Continuation> running_continuations_;
+  std::vector<SlotKey> turn_end_;
+  std::vector<SlotKey> running_turn_end_;
+  std::vector<Task> tasks_;     // taken from the mailbox, and not run yet from next_task_ on
+  std::size_t next_task_ = 0;
+  std::vector<Task> retired_;
+  bool stop_taken_ = false;     // a stop came with tasks_
+  bool in_turn_ = false;
+  bool ending_ = false;         // the destructor runs
+  std::exception_ptr pending_;  // what run() is going to throw
+  std::optional<MonotonicTime> now_;
+  LoopStats stats_;
+
+  // What connections share: where they receive, and spare output queues.
+  [[nodiscard]] std::span<std::byte> receive_buffer();
+  std::unique_ptr<std::byte[]> receive_buffer_;
+  std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;
+};
+
+}  // namespace pollard

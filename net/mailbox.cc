@@ -1,0 +1,56 @@
+#include "pollard/net/mailbox.h"
+
+#include <utility>
+
+namespace pollard {
+
+bool Mailbox::post(Task task) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open()) return false;
+    tasks_.push_back(std::move(task));
+    has_mail_.store(true, std::memory_order_seq_cst);
+  }
+  wake_if_asleep();
+  return true;
+}
+
+void Mailbox::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+    has_mail_.store(true, std::memory_order_seq_cst);
+  }
+  wake_if_asleep();
+}
+
+// Either the sleeper sees the mail or we see the sleeper: both sides write before they read, and
+// sequential consistency forbids that both miss. The exchange makes one of many posts pay the call.
+void Mailbox::wake_if_asleep() {
+  if (!asleep_.load(std::memory_order_seq_cst)) return;
+  if (asleep_.exchange(false, std::memory_order_seq_cst)) wake_.wake();
+}
+
+bool Mailbox::try_sleep() {
+  if (has_mail()) return false;
+  asleep_.store(true, std::memory_order_seq_cst);
+  if (!has_mail_.load(std::memory_order_seq_cst)) return true;
+  awake();
+  return false;
+}
+
+bool Mailbox::take(std::vector<Task>& tasks) {
+  const std::lock_guard lock(mutex_);
+  std::swap(tasks, tasks_);
+  has_mail_.store(false, std::memory_order_relaxed);
+  return std::exchange(stop_, false);
+}
+
+void Mailbox::close() {
+  std::vector<Task> unwanted;  // destroyed after the lock is gone: a destructor may post again
+  const std::lock_guard lock(mutex_);
+  open_.store(false, std::memory_order_release);
+  std::swap(unwanted, tasks_);
+}
+
+}  // namespace pollard

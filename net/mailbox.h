@@ -1,0 +1,75 @@
+// The part of a loop that other threads may hold on to: what they want done, and how they wake it. It
+// outlives the loop for as long as anybody holds it, and says so when the loop is gone.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "pollard/base/move_function.h"
+#include "pollard/platform/wake.h"
+
+namespace pollard {
+
+using Task = MoveFunction<void()>;
+
+/// Any thread, but for what is marked as the loop's.
+class Mailbox {
+ public:
+  /// Throws std::system_error when the process is out of descriptors.
+  Mailbox() = default;
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  /// False, with `task` destroyed, when the loop is gone.
+  bool post(Task task);
+
+  /// Ends the present run of the loop, or the next one. Kept until a run has ended by it.
+  void stop();
+
+  /// Whether the loop is still there to take a post.
+  [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
+
+  /// Whether the caller is the thread that made the mailbox.
+  [[nodiscard]] bool in_loop_thread() const { return owner_ == this_thread(); }
+
+  // The loop's part.
+
+  /// What a poller is to watch for reading.
+  [[nodiscard]] int wake_fd() const { return wake_.fd(); }
+  [[nodiscard]] platform::WakeDescriptor& wake_descriptor() { return wake_; }
+
+  /// Declares that the loop goes to sleep: from now on a post wakes it, until awake(). False, and no
+  /// sleep, when there is something to do already.
+  [[nodiscard]] bool try_sleep();
+  void awake() { asleep_.store(false, std::memory_order_relaxed); }
+
+  /// Whether take() would find something.
+  [[nodiscard]] bool has_mail() const { return has_mail_.load(std::memory_order_acquire); }
+
+  /// Exchanges `tasks`, which is empty, for what was posted; true when a stop was among it, in which
+  /// case everything posted before that stop is in `tasks`.
+  [[nodiscard]] bool take(std::vector<Task>& tasks);
+
+  /// Refuses all further posts, and destroys what nobody will run.
+  void close();
+
+ private:
+  // The address of a thread-local is the cheapest name that a thread has.
+  static const void* this_thread() {
+    static thread_local char here;
+    return &here;
+  }
+  void wake_if_asleep();
+
+  std::mutex mutex_;
+  std::vector<Task> tasks_;
+  bool stop_ = false;
+  std::atomic<bool> open_{true};
+  std::atomic<bool> has_mail_{false};
+  std::atomic<bool> asleep_{false};
+  const void* owner_ = this_thread();
+  platform::WakeDescriptor wake_;
+};
+
+}  // namespace pollard

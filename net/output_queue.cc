@@ -1,0 +1,163 @@
+#include "pollard/net/output_queue.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "pollard/base/assert.h"
+#include "pollard/platform/io.h"
+
+namespace pollard {
+
+using platform::Result;
+
+void OutputQueue::push(std::span<const std::byte> bytes, Owner owner) {
+  size_ += bytes.size();
+  pieces_.push_back({bytes, std::move(owner)});
+}
+
+void OutputQueue::borrow(std::span<const std::byte> bytes) {
+  if (!bytes.empty()) push(bytes, Borrowed{});
+}
+
+void OutputQueue::copy(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  const std::span<std::byte> space = chunk_space(bytes.size());
+  if (space.empty()) {
+    Chunk own(new std::byte[bytes.size()]);
+    std::memcpy(own.get(), bytes.data(), bytes.size());
+    const std::span<const std::byte> copied(own.get(), bytes.size());
+    push(copied, std::move(own));
+    return;
+  }
+  std::memcpy(space.data(), bytes.data(), bytes.size());
+  chunk_used_ += bytes.size();
+  // Neighbours in the chunk become one piece, so that many small sends make one plain send.
+  if (!empty() && std::holds_alternative<InChunk>(pieces_.back().owner) &&
+      pieces_.back().bytes.data() + pieces_.back().bytes.size() == space.data()) {
+    Piece& last = pieces_.back();
+    last.bytes = {last.bytes.data(), last.bytes.size() + bytes.size()};
+    size_ += bytes.size();
+    return;
+  }
+  push(space, InChunk{});
+}
+
+// Space in the chunk, or none.
+std::span<std::byte> OutputQueue::chunk_space(std::size_t wanted) {
+  if (wanted > kChunkBytes - chunk_used_) return {};
+  if (chunk_ == nullptr) chunk_.reset(new std::byte[kChunkBytes]);
+  return {chunk_.get() + chunk_used_, wanted};
+}
+
+void OutputQueue::take(std::string&& bytes) {
+  const auto view = std::as_bytes(std::span(bytes));
+  if (bytes.size() < kSmall) return copy(view);
+  push(view, std::move(bytes));  // its bytes are on the heap, and stay there when the string moves
+}
+
+void OutputQueue::take(Buffer&& bytes) {
+  if (bytes.size() < kSmall || bytes.borrows()) {
+    copy(bytes.bytes());
+    bytes.clear();
+    return;
+  }
+  const auto view = bytes.bytes();
+  push(view, std::move(bytes));
+}
+
+void OutputQueue::take(FileRegion&& region) {
+  if (region.size == 0) return;
+  size_ += region.size;
+  pieces_.push_back({{}, std::move(region)});
+}
+
+void OutputQueue::own_borrowed() {
+  for (std::size_t at = first_; at < pieces_.size(); ++at) {
+    Piece& piece = pieces_[at];
+    if (!std::holds_alternative<Borrowed>(piece.owner)) continue;
+    Chunk own(new std::byte[piece.bytes.size()]);
+    std::memcpy(own.get(), piece.bytes.data(), piece.bytes.size());
+    piece.bytes = {own.get(), piece.bytes.size()};
+    piece.owner = std::move(own);
+  }
+}
+
+Result OutputQueue::send_some(int fd) {
+  POLLARD_ASSERT(!empty(), "there is nothing to send");
+  Piece& front = pieces_[first_];
+  auto* region = std::get_if<FileRegion>(&front.owner);
+  const Result sent = region != nullptr ? send_region(fd, *region)
+                      : pieces_.size() - first_ == 1 ? platform::send(fd, front.bytes)
+                                                     : send_pieces(fd);
+  if (sent.ok()) left(sent.count());
+  return sent;
+}
+
+Result OutputQueue::send_pieces(int fd) {
+  std::array<std::span<const std::byte>, platform::kGatherLimit> gathered;
+  std::size_t count = 0;
+  for (std::size_t at = first_; at < pieces_.size() && count < gathered.size(); ++at) {
+    if (std::holds_alternative<FileRegion>(pieces_[at].owner)) break;
+    gathered[count++] = pieces_[at].bytes;
+  }
+  return platform::send_gathered(fd, std::span(gathered).first(count));
+}
+
+Result OutputQueue::send_region(int fd, FileRegion& region) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 30U;
+  const Result sent =
+      platform::send_file(fd, region.file.get(), region.offset,
+                          static_cast<std::size_t>(std::min(region.size, kMost)));
+  // The file has become shorter than what was promised of it.
+  if (sent.ok() && sent.count() == 0) return Result::failure(std::errc::io_error);
+  return sent;
+}
+
+void OutputQueue::left(std::size_t count) {
+  size_ -= count;
+  while (count > 0) {
+    Piece& piece = pieces_[first_];
+    if (auto* region = std::get_if<FileRegion>(&piece.owner)) {
+      region->offset += count;
+      region->size -= count;
+      if (region->size == 0) drop_front();
+      break;
+    }
+    if (count < piece.bytes.size()) {
+      piece.bytes = piece.bytes.subspan(count);
+      break;
+    }
+    count -= piece.bytes.size();
+    drop_front();
+  }
+  if (empty()) clear();
+}
+
+void OutputQueue::drop_front() {
+  constexpr std::size_t kWorthMoving = 64;
+  pieces_[first_++].owner = Borrowed{};
+  if (first_ >= kWorthMoving && first_ * 2 >= pieces_.size()) {
+    pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
+}
+
+void OutputQueue::clear() {
+  pieces_.clear();
+  first_ = 0;
+  size_ = 0;
+  chunk_used_ = 0;
+}
+
+std::size_t OutputQueue::memory() const {
+  std::size_t bytes = pieces_.capacity() * sizeof(Piece) + (chunk_ == nullptr ? 0 : kChunkBytes);
+  for (std::size_t at = first_; at < pieces_.size(); ++at) {
+    const Owner& owner = pieces_[at].owner;
+    if (!std::holds_alternative<InChunk>(owner)) bytes += pieces_[at].bytes.size();
+  }
+  return bytes;
+}
+
+}  // namespace pollard

@@ -1,0 +1,310 @@
+#include "pollard/net/tcp_server.h"
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pollard/base/assert.h"
+#include "pollard/net/connection_group.h"
+#include "pollard/net/loop_thread.h"
+
+namespace pollard {
+namespace {
+
+void add(const Acceptor& acceptor, TcpServerStats& sum) {
+  const AcceptCounts& counts = acceptor.counts();
+  sum.accepted += counts.accepted.get();
+  sum.turned_away += counts.turned_away.get();
+  sum.aborted += counts.aborted.get();
+  sum.accept_pauses += counts.pauses.get();
+}
+
+void add(const ConnectionGroup& group, TcpServerStats& sum) {
+  const ConnectionCounts& counts = group.counts();
+  sum.failed += counts.failed.get();
+  sum.bytes_received += counts.bytes_received.get();
+  sum.bytes_sent += counts.bytes_sent.get();
+  sum.sends_dropped += counts.sends_dropped.load();
+  for (std::size_t i = 0; i < sum.closed.size(); ++i) sum.closed[i] += counts.closed[i].get();
+}
+
+}  // namespace
+
+// Shared, so that what other threads tell it may come late: they hold it weakly.
+class TcpServer::Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(EventLoop& loop, const Address& address, ConnectionHandlers handlers,
+       TcpServerOptions options)
+      : loop_(loop),
+        handle_(loop.handle()),
+        options_(std::move(options)),
+        handlers_(std::make_shared<const ConnectionHandlers>(std::move(handlers))) {
+    options_.listen.reuse_port_balanced |=
+        options_.balance == Balance::kKernel && options_.threads > 0;
+    base_group_ = std::make_shared<ConnectionGroup>(loop_, handlers_, options_.connection);
+    acceptor_ = make_acceptor(loop_, address, nullptr);
+    address_ = acceptor_->address();
+  }
+
+  void start();
+  void stop();
+  void stop_gracefully(Duration limit, Task done);
+
+  [[nodiscard]] bool started() const { return started_; }
+  [[nodiscard]] const Address& address() const { return address_; }
+  [[nodiscard]] std::size_t admitted() const { return admitted_.load(std::memory_order_relaxed); }
+  [[nodiscard]] TcpServerStats stats() const;
+
+ private:
+  // One loop of the server's. The first members live in its own thread.
+  struct Shard {
+    std::shared_ptr<ConnectionGroup> group;
+    std::unique_ptr<Acceptor> acceptor;     // with Balance::kKernel
+    std::atomic<std::size_t> load{0};       // connections that are open, or on their way to it
+    std::unique_ptr<LoopThread> thread;     // ends before the others do
+  };
+
+  std::unique_ptr<Acceptor> make_acceptor(EventLoop& loop, const Address& address, Shard* shard);
+  void start_shard();
+  void stop_shard(Shard& shard);
+  void listen();
+  void accepted(Shard* shard, Acceptor& acceptor, platform::Descriptor socket, Address peer);
+  [[nodiscard]] bool admit(Acceptor& acceptor);
+  Shard& choose_shard();
+  void hand_over(Shard& shard, platform::Descriptor socket, Address peer);
+  void gone(Shard* shard);
+  void make_room();
+  void finish_gracefully();
+  void stop_accepting();
+
+  EventLoop& loop_;
+  LoopHandle handle_;
+  TcpServerOptions options_;
+  std::shared_ptr<const ConnectionHandlers> handlers_;
+  Address address_;
+  std::shared_ptr<ConnectionGroup> base_group_;
+  std::unique_ptr<Acceptor> acceptor_;  // bound, and listening unless each shard does
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::size_t next_shard_ = 0;
+  bool started_ = false;
+  std::atomic<std::size_t> admitted_{0};
+  std::atomic<std::uint64_t> refused_{0};
+  std::atomic<bool> ending_{false};  // gracefully
+  Task when_ended_;
+  TcpServerStats past_;  // of acceptors and groups that are gone
+};
+
+std::unique_ptr<Acceptor> TcpServer::Core::make_acceptor(EventLoop& loop, const Address& address,
+                                                         Shard* shard) {
+  // The acceptor is ours and ends before us, but for the handler in which it ends: see `keep`.
+  auto holder = std::make_shared<Acceptor*>(nullptr);
+  auto acceptor = std::make_unique<Acceptor>(
+      loop, address, options_.listen,
+      [this, shard, holder](platform::Descriptor socket, Address peer) {
+        const auto keep = shared_from_this();
+        accepted(shard, **holder, std::move(socket), std::move(peer));
+      });
+  *holder = acceptor.get();
+  // Inherited by what is accepted, which saves the calls on each.
+  apply_socket_options(acceptor->fd(), address, options_.connection);
+  return acceptor;
+}
+
+void TcpServer::Core::start() {
+  if (started_) return;
+  try {
+    if (acceptor_ == nullptr) acceptor_ = make_acceptor(loop_, address_, nullptr);
+    base_group_->set_on_closed([this] { gone(nullptr); });
+    started_ = true;
+    for (unsigned i = 0; i < options_.threads; ++i) start_shard();
+    listen();
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+void TcpServer::Core::start_shard() {
+  EventLoopOptions loop_options{.poller = std::string(loop_.poller_name())};
+  // Nobody stands around a thread's run(): what it would throw, the server's loop throws.
+  loop_options.on_exception = [handle = handle_, loop = &loop_](std::exception_ptr exception) {
+    handle.post([loop, exception] { loop->report_exception(exception); });
+  };
+  auto shard = std::make_unique<Shard>();
+  shard->thread =
+      std::make_unique<LoopThread>(std::move(loop_options), [&](EventLoop& loop) {
+        shard->group = std::make_shared<ConnectionGroup>(loop, handlers_, options_.connection);
+        shard->group->set_on_closed([this, shard = shard.get()] { gone(shard); });
+        if (options_.on_thread_start) options_.on_thread_start(loop);
+      });
+  shards_.push_back(std::move(shard));
+}
+
+void TcpServer::Core::listen() {
+  if (!options_.listen.reuse_port_balanced || shards_.empty()) return acceptor_->listen();
+  for (const auto& shard : shards_) {
+    shard->thread->run_and_wait([&](EventLoop& loop) {
+      shard->acceptor = make_acceptor(loop, address_, shard.get());
+      shard->acceptor->listen();
+    });
+  }
+}
+
+// In the acceptor's thread.
+void TcpServer::Core::accepted(Shard* shard, Acceptor& acceptor, platform::Descriptor socket,
+                               Address peer) {
+  if (!admit(acceptor)) return;  // which closes it
+  if (shard != nullptr) {
+    ++shard->load;
+    if (shard->group->open(std::move(socket), std::move(peer))) gone(shard);
+  } else if (!shards_.empty()) {
+    hand_over(choose_shard(), std::move(socket), std::move(peer));
+  } else if (base_group_->open(std::move(socket), std::move(peer))) {
+    gone(nullptr);
+  }
+}
+
+bool TcpServer::Core::admit(Acceptor& acceptor) {
+  const std::size_t before = admitted_.fetch_add(1);
+  if (before >= options_.max_connections) {
+    --admitted_;
+    ++refused_;
+    return false;
+  }
+  // Whoever goes meanwhile posts its make_room() behind this.
+  const bool full = before + 1 == options_.max_connections;
+  if (full && options_.when_full == WhenFull::kWait) acceptor.pause();
+  return true;
+}
+
+TcpServer::Core::Shard& TcpServer::Core::choose_shard() {
+  if (options_.balance == Balance::kLeastConnections) {
+    return **std::ranges::min_element(
+        shards_, {}, [](const std::unique_ptr<Shard>& shard) { return shard->load.load(); });
+  }
+  next_shard_ = (next_shard_ + 1) % shards_.size();
+  return *shards_[next_shard_];
+}
+
+void TcpServer::Core::hand_over(Shard& shard, platform::Descriptor socket, Address peer) {
+  ++shard.load;
+  // The shard outlives its thread's tasks: the thread ends first.
+  shard.thread->handle().post([core = weak_from_this(), shard = &shard,
+                               socket = std::move(socket), peer = std::move(peer)]() mutable {
+    const auto keep = core.lock();
+    if (keep == nullptr) return;
+    if (shard->group->open(std::move(socket), std::move(peer))) keep->gone(shard);
+  });
+}
+
+// In the thread of the loop that the connection was in.
+void TcpServer::Core::gone(Shard* shard) {
+  if (shard != nullptr) --shard->load;
+  const std::size_t before = admitted_.fetch_sub(1);
+  if (before == options_.max_connections && options_.when_full == WhenFull::kWait) {
+    handle_.post([core = weak_from_this()] {
+      if (const auto keep = core.lock()) keep->make_room();
+    });
+  }
+  if (before == 1 && ending_.load()) {
+    handle_.post([core = weak_from_this()] {
+      if (const auto keep = core.lock()) keep->finish_gracefully();
+    });
+  }
+}
+
+void TcpServer::Core::make_room() {
+  if (acceptor_ != nullptr) acceptor_->resume();
+  for (const auto& shard : shards_) {
+    shard->thread->handle().post([shard = shard.get()] {
+      if (shard->acceptor != nullptr) shard->acceptor->resume();
+    });
+  }
+}
+
+void TcpServer::Core::stop_accepting() {
+  if (acceptor_ != nullptr) add(*acceptor_, past_);
+  acceptor_.reset();
+  for (const auto& shard : shards_) {
+    shard->thread->run_and_wait([&](EventLoop&) {
+      if (shard->acceptor != nullptr) add(*shard->acceptor, past_);
+      shard->acceptor.reset();
+    });
+  }
+}
+
+void TcpServer::Core::stop() {
+  const auto keep = shared_from_this();
+  started_ = false;
+  ending_ = false;
+  when_ended_ = {};
+  stop_accepting();
+  base_group_->close_all({});
+  base_group_->set_on_closed({});
+  for (const auto& shard : std::exchange(shards_, {})) stop_shard(*shard);
+}
+
+void TcpServer::Core::stop_shard(Shard& shard) {
+  // What was handed over before is open by the time that this runs.
+  shard.thread->run_and_wait([&](EventLoop&) { shard.group->close_all({}); });
+  add(*shard.group, past_);
+  shard.thread.reset();
+}
+
+void TcpServer::Core::stop_gracefully(Duration limit, Task done) {
+  POLLARD_ASSERT(started_, "a server that hasn't started can't stop gracefully");
+  when_ended_ = std::move(done);
+  ending_ = true;
+  stop_accepting();
+  base_group_->shutdown_all(limit);
+  for (const auto& shard : shards_) {
+    shard->thread->handle().post([group = shard->group, limit] { group->shutdown_all(limit); });
+  }
+  if (admitted_.load() > 0) return;
+  handle_.post([core = weak_from_this()] {
+    if (const auto keep = core.lock()) keep->finish_gracefully();
+  });
+}
+
+void TcpServer::Core::finish_gracefully() {
+  if (!ending_ || admitted_.load() > 0) return;
+  const Task done = std::move(when_ended_);
+  stop();
+  if (done) done();
+}
+
+TcpServerStats TcpServer::Core::stats() const {
+  TcpServerStats all = past_;
+  if (acceptor_ != nullptr) add(*acceptor_, all);
+  add(*base_group_, all);
+  for (const auto& shard : shards_) {
+    if (shard->acceptor != nullptr) add(*shard->acceptor, all);
+    add(*shard->group, all);
+  }
+  all.refused = refused_.load();
+  all.open = admitted();
+  return all;
+}
+
+TcpServer::TcpServer(EventLoop& loop, const Address& address, ConnectionHandlers handlers,
+                     TcpServerOptions options)
+    : core_(std::make_shared<Core>(loop, address, std::move(handlers), std::move(options))) {
+  loop.assert_in_loop_thread();
+}
+
+TcpServer::~TcpServer() { stop(); }
+
+void TcpServer::start() { core_->start(); }
+void TcpServer::stop() { core_->stop(); }
+void TcpServer::stop_gracefully(Duration limit, Task done) {
+  core_->stop_gracefully(limit, std::move(done));
+}
+bool TcpServer::started() const { return core_->started(); }
+const Address& TcpServer::address() const { return core_->address(); }
+std::size_t TcpServer::connection_count() const { return core_->admitted(); }
+TcpServerStats TcpServer::stats() const { return core_->stats(); }
+
+}  // namespace pollard
