@@ -162,7 +162,6 @@ class EventLoop {
   std::unique_ptr<Poller> poller_;
   EventLoopOptions options_;
   SlotMap<Watcher*> watchers_;
-  std::unique_ptr<WakeWatcher> wake_;
   TimerQueue timers_;
   std::vector<Continuation> continuations_;
   std::vector<Continuation> running_continuations_;
@@ -182,6 +181,8 @@ class EventLoop {
   [[nodiscard]] std::span<std::byte> receive_buffer();
   std::unique_ptr<std::byte[]> receive_buffer_;
   std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;
+
+  std::unique_ptr<WakeWatcher> wake_;  // last: it watches as soon as it is made
 };
 
 }  // namespace pollard
