@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstring>
@@ -65,7 +66,9 @@ Endpoint to_path(const SocketAddress& address) {
   constexpr std::size_t kStart = offsetof(sockaddr_un, sun_path);
   if (address.size <= kStart) return endpoint;  // an unnamed socket: a client's, mostly
   const auto structure = unwrap<sockaddr_un>(address);
-  std::string_view path(structure.sun_path, address.size - kStart);
+  // Linux counts a NUL behind a path that fills the structure, where there is none (unix(7)).
+  std::string_view path(structure.sun_path,
+                        std::min<std::size_t>(address.size - kStart, sizeof structure.sun_path));
   if (!path.starts_with('\0')) path = path.substr(0, path.find('\0'));
   if (!path.empty()) endpoint.path = std::make_shared<const std::string>(path);
   return endpoint;
@@ -83,6 +86,7 @@ bool parse_scope(std::string_view text, std::uint32_t& scope) {
 std::size_t longest_unix_path() { return sizeof(sockaddr_un::sun_path) - 1; }
 
 bool parse_ip(std::string_view text, Endpoint& endpoint) {
+  if (text.find('\0') != std::string_view::npos) return false;  // the C functions would stop there
   Endpoint parsed{.port = endpoint.port};
   if (::inet_pton(AF_INET, std::string(text).c_str(), parsed.ip.data()) == 1) {
     parsed.family = Family::kIpv4;

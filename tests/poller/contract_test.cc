@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pollard/platform/socket.h"
+#include "pollard/platform/wake.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {
@@ -211,6 +212,31 @@ POLLARD_EACH_BACKEND(a_pipe_whose_reader_is_gone_is_writable) {
   BOOST_TEST(watch.ready(pipe.write) == kNothing);
   pipe.read.reset();
   BOOST_TEST(watch.ready(pipe.write) == kWritable);
+}
+
+POLLARD_EACH_BACKEND(a_wake_from_another_thread_ends_the_wait) {
+  Watch watch(backend);
+  platform::WakeDescriptor wake;
+  watch.add(wake.fd(), Interest::kRead);
+  for (int i = 0; i < 3; ++i) {
+    std::thread waker([&wake] { wake.wake(); });
+    BOOST_TEST(watch.collect(kPatience).size() == 1U);
+    waker.join();
+    wake.drain();
+    BOOST_TEST(watch.collect().empty());
+  }
+}
+
+POLLARD_EACH_EDGE_BACKEND(each_wake_is_an_edge_where_that_is_declared) {
+  Watch watch(backend);
+  platform::WakeDescriptor wake;
+  watch.add(wake.fd(), Interest::kRead, Trigger::kEdge);
+  for (int i = 0; i < 3; ++i) {
+    wake.wake();
+    BOOST_TEST(watch.collect(kPatience).size() == 1U);
+    BOOST_TEST(watch.collect().empty());
+    if (!wake.rings_undrained()) wake.drain();
+  }
 }
 
 POLLARD_EACH_BACKEND(what_the_caller_stops_wanting_after_the_wait_is_not_delivered) {
