@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <utility>
 #include <vector>
 
 #include "pollard/poller/registry.h"
+#include "pollard/tests/support/simulated_kqueue.h"
 
 namespace pollard::testing {
 namespace {
@@ -58,31 +60,45 @@ unit_test::test_suite* suite_named(const std::string& name) {
   return suite;
 }
 
-void add_case(const std::string& suite, const Noted& body, const PollerEntry& entry,
+// A suite's worth of backend: under which name it is shown, and what makes it run.
+struct Subject {
+  PollerEntry entry;
+  std::string suite;
+  bool simulated = false;
+
+  [[nodiscard]] std::string reason_against() const {
+    return simulated ? why_no_simulated_kqueue() : testing::reason_against(entry);
+  }
+  [[nodiscard]] bool required() const { return !simulated && is_required(entry.name); }
+};
+
+void add_case(const Subject& subject, const std::string& suite, const Noted& body,
               Trigger trigger) {
   auto* const added = unit_test::make_test_case(
-      [body, entry, trigger] {
-        const std::string reason = reason_against(entry);
+      [subject, body, trigger] {
+        const std::string reason = subject.reason_against();
         BOOST_REQUIRE_MESSAGE(reason.empty(), "a required poller doesn't work: " << reason);
-        body.body({.poller = entry.name, .trigger = trigger});
+        std::optional<SimulatedKqueue> simulation;
+        if (subject.simulated) simulation.emplace();
+        body.body({.poller = subject.entry.name, .trigger = trigger});
       },
       body.name, body.file, body.line);
-  added->add_precondition([entry](unit_test::test_unit_id) {
-    const std::string reason = reason_against(entry);
-    boost::test_tools::assertion_result runs(reason.empty() || is_required(entry.name));
+  added->add_precondition([subject](unit_test::test_unit_id) {
+    const std::string reason = subject.reason_against();
+    boost::test_tools::assertion_result runs(reason.empty() || subject.required());
     if (!runs) runs.message() << reason;
     return runs;
   });
   suite_named(suite)->add(added);
 }
 
-void add_cases(const PollerEntry& entry, const Noted& body) {
-  const bool edges = entry.capabilities.edge_triggered;
+void add_cases(const Subject& subject, const Noted& body) {
+  const bool edges = subject.entry.capabilities.edge_triggered;
   if (body.backends == Backends::kWithEdges && !edges) return;
   const bool level_only = body.backends == Backends::kAll || !edges;
-  add_case(entry.name, body, entry, level_only ? Trigger::kLevel : Trigger::kEdge);
+  add_case(subject, subject.suite, body, level_only ? Trigger::kLevel : Trigger::kEdge);
   if (body.backends == Backends::kEachTrigger && edges) {
-    add_case(entry.name + "-level", body, entry, Trigger::kLevel);
+    add_case(subject, subject.suite + "-level", body, Trigger::kLevel);
   }
 }
 
@@ -104,7 +120,11 @@ void build_backend_suites() {
   if (noted().empty()) return;
   const std::vector<PollerEntry> entries = registered_pollers();
   for (const PollerEntry& entry : entries) {
-    for (const Noted& body : noted()) add_cases(entry, body);
+    for (const Noted& body : noted()) add_cases({.entry = entry, .suite = entry.name}, body);
+    // Where there is no kqueue its backend runs all the same, against a simulated one.
+    if (entry.name != "kqueue" || reason_against(entry).empty()) continue;
+    const Subject simulated{.entry = entry, .suite = "kqueue-simulated", .simulated = true};
+    for (const Noted& body : noted()) add_cases(simulated, body);
   }
   for (const std::string& name : required_pollers()) {
     if (std::ranges::find(entries, name, &PollerEntry::name) == entries.end()) add_missing(name);

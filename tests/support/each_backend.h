@@ -7,7 +7,8 @@
 //   }
 //
 // A backend that can't run here has its cases shown as skipped, with the reason; one that is listed
-// in the environment variable POLLARD_REQUIRED_POLLERS fails instead.
+// in the environment variable POLLARD_REQUIRED_POLLERS fails instead. Where there is no kqueue, the
+// suite "kqueue-simulated" runs its backend against a simulated one.
 #pragma once
 
 #include <boost/test/unit_test.hpp>

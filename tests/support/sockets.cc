@@ -35,6 +35,14 @@ void wait_for(int fd, short events) {
   }
 }
 
+// send or write, of the kernel itself and never raising SIGPIPE.
+std::ptrdiff_t put(int fd, const void* bytes, std::size_t size) {
+  const platform::SystemCalls& kernel = platform::real_system_calls();
+  const std::ptrdiff_t sent = kernel.send(fd, bytes, size, platform::kSendFlags);
+  const bool no_socket = sent == -static_cast<std::ptrdiff_t>(std::errc::not_a_socket);
+  return no_socket ? kernel.write(fd, bytes, size) : sent;
+}
+
 platform::Endpoint loopback() {
   platform::Endpoint endpoint;
   if (!platform::parse_ip("127.0.0.1", endpoint)) throw std::logic_error("parse_ip");
@@ -132,8 +140,9 @@ bool can_open(int descriptors) {
 
 void write_text(int fd, std::string_view text) {
   while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    text.remove_prefix(static_cast<std::size_t>(must(static_cast<int>(written), "write")));
+    const platform::Result written(put(fd, text.data(), text.size()));
+    must(written, "write");
+    text.remove_prefix(written.count());
   }
 }
 
@@ -141,7 +150,7 @@ std::size_t fill(int fd) {
   static constexpr std::array<std::byte, 16 * 1024> kBlock{};
   std::size_t sent = 0;
   for (;;) {
-    const ssize_t written = ::write(fd, kBlock.data(), kBlock.size());
+    const std::ptrdiff_t written = put(fd, kBlock.data(), kBlock.size());
     if (written < 0) break;
     sent += static_cast<std::size_t>(written);
   }
