@@ -265,12 +265,10 @@ LoopStats EventLoop::stats() const {
   return stats;
 }
 
-std::span<std::byte> EventLoop::receive_buffer() {
-  if (receive_buffer_ == nullptr) {
-    // Not make_unique: nobody reads the zeros that it would write.
-    receive_buffer_.reset(new std::byte[options_.receive_buffer_bytes]);
-  }
-  return {receive_buffer_.get(), options_.receive_buffer_bytes};
+void EventLoop::allocate_shared_memory() {
+  if (shared_memory_ != nullptr) return;
+  // Not make_unique: nobody reads the zeros that it would write.
+  shared_memory_.reset(new std::byte[options_.receive_buffer_bytes + kScratchBytes]);
 }
 
 }  // namespace pollard

@@ -177,9 +177,16 @@ class EventLoop {
   std::optional<MonotonicTime> now_;
   LoopStats stats_;
 
-  // What connections share: where they receive, and spare output queues.
-  [[nodiscard]] std::span<std::byte> receive_buffer();
-  std::unique_ptr<std::byte[]> receive_buffer_;
+  // What connections share: where they receive, where a handler's small sends gather, and spare queues.
+  static constexpr std::size_t kScratchBytes = std::size_t{16} * 1024;
+  [[nodiscard]] std::span<std::byte> receive_buffer() {
+    return {shared_memory_.get(), options_.receive_buffer_bytes};
+  }
+  [[nodiscard]] std::span<std::byte> scratch() {
+    return {shared_memory_.get() + options_.receive_buffer_bytes, kScratchBytes};
+  }
+  void allocate_shared_memory();
+  std::unique_ptr<std::byte[]> shared_memory_;  // with the first connection
   std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;
 
   std::unique_ptr<WakeWatcher> wake_;  // last: it watches as soon as it is made

@@ -18,7 +18,9 @@ void OutputQueue::push(std::span<const std::byte> bytes, Owner owner) {
 }
 
 void OutputQueue::borrow(std::span<const std::byte> bytes) {
-  if (!bytes.empty()) push(bytes, Borrowed{});
+  if (bytes.empty()) return;
+  push(bytes, Borrowed{});
+  has_borrowed_ = true;
 }
 
 void OutputQueue::copy(std::span<const std::byte> bytes) {
@@ -74,6 +76,7 @@ void OutputQueue::take(FileRegion&& region) {
 }
 
 void OutputQueue::own_borrowed() {
+  if (!std::exchange(has_borrowed_, false)) return;
   for (std::size_t at = first_; at < pieces_.size(); ++at) {
     Piece& piece = pieces_[at];
     if (!std::holds_alternative<Borrowed>(piece.owner)) continue;
@@ -149,6 +152,7 @@ void OutputQueue::clear() {
   first_ = 0;
   size_ = 0;
   chunk_used_ = 0;
+  has_borrowed_ = false;
 }
 
 std::size_t OutputQueue::memory() const {

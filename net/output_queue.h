@@ -77,6 +77,7 @@ class OutputQueue {
   std::uint64_t size_ = 0;
   Chunk chunk_;             // the first copies go here, and to chunks of their own when it is full
   std::size_t chunk_used_ = 0;
+  bool has_borrowed_ = false;
 };
 
 }  // namespace pollard

@@ -60,6 +60,7 @@ TcpConnection::TcpConnection(Key, std::shared_ptr<ConnectionGroup> group,
                              platform::Descriptor socket, Address peer)
     : Watcher(*group->loop_),
       group_(std::move(group)),
+      handlers_(*group_->handlers_),
       socket_(std::move(socket)),
       peer_(std::move(peer)) {}
 
@@ -110,6 +111,7 @@ std::error_code TcpConnection::set_linger(std::optional<std::chrono::seconds> in
 
 std::error_code TcpConnection::establish(TcpConnectionPtr self) {
   const bool edge = group_->edge_;
+  loop().allocate_shared_memory();
   const std::error_code refused = watch(socket_.get(), edge ? Interest::kBoth : Interest::kRead,
                                         edge ? Trigger::kEdge : Trigger::kLevel);
   if (refused) {
@@ -123,7 +125,7 @@ std::error_code TcpConnection::establish(TcpConnectionPtr self) {
   group_->insert(*this);
   enter(State::kConnected);
   announced_ = true;
-  if (group_->handlers_->on_connect) run_handler([this] { group_->handlers_->on_connect(self_); });
+  if (handlers_.on_connect) run_handler([this] { handlers_.on_connect(self_); });
   if (!ended()) settle();
   return {};
 }
@@ -209,18 +211,15 @@ TcpConnection::Received TcpConnection::receive_failed(std::error_code error) {
 }
 
 void TcpConnection::deliver() {
-  const ConnectionHandlers& handlers = *group_->handlers_;
-  if (handlers.on_message) {
-    run_handler([&] { handlers.on_message(self_, input_); });
+  if (handlers_.on_message) {
+    run_handler([this] { handlers_.on_message(self_, input_); });
   } else {
     input_.clear();
   }
   if (ended()) return;
   settle();
   if (ended()) return;
-  // The loop's buffer is wanted for others now.
-  input_.own();
-  if (output_ != nullptr) output_->own_borrowed();
+  input_.own();  // the loop's buffer is wanted for others now
   if (input_.size() > group_->options_.input_limit) {
     close({.kind = DisconnectReason::Kind::kError, .error = Error::kInputLimit});
   }
@@ -229,12 +228,14 @@ void TcpConnection::deliver() {
 void TcpConnection::peer_ended() {
   peer_ended_ = true;
   peer_was_first_ = !shutting_down_ && !close_requested_.load(std::memory_order_relaxed);
-  if (group_->handlers_->on_peer_end) {
-    run_handler([this] { group_->handlers_->on_peer_end(self_); });
+  if (handlers_.on_peer_end) {
+    run_handler([this] { handlers_.on_peer_end(self_); });
   } else if (state() == State::kConnected) {
     enter(State::kDisconnecting);
   }
-  if (!ended()) settle();
+  if (ended()) return;
+  update_interest();
+  settle();
 }
 
 void TcpConnection::pause_reading() {
@@ -281,7 +282,7 @@ std::error_code TcpConnection::send(std::span<const std::byte> bytes) {
   if (!may_send_here()) {
     return send_from_afar(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   }
-  output().copy(bytes);
+  copy(bytes);
   queued();
   return {};
 }
@@ -301,11 +302,16 @@ std::error_code TcpConnection::send(std::string&& bytes) {
 std::error_code TcpConnection::send(Buffer& bytes) {
   if (const std::error_code refused = refuse_send()) return refused;
   if (!may_send_here()) return send_from_afar(std::move(bytes));
-  if (in_handler_ && &bytes == &input_ && bytes.borrows()) {
-    output().borrow(bytes.bytes());  // it stays there until the handler's output is flushed
-    bytes.clear();
-  } else {
+  const bool stays = in_handler_ && &bytes == &input_ && bytes.borrows();
+  if (!stays) {
     output().take(std::move(bytes));
+  } else {  // until the handler is done, and what it sent has left or was copied
+    if (unsent() == 0) {
+      direct_ = bytes.bytes();
+    } else {
+      output().borrow(bytes.bytes());
+    }
+    bytes.clear();
   }
   queued();
   return {};
@@ -318,7 +324,7 @@ std::error_code TcpConnection::send(std::initializer_list<std::string_view> piec
     for (const std::string_view piece : pieces) all += piece;
     return send_from_afar(std::move(all));
   }
-  for (const std::string_view piece : pieces) output().copy(std::as_bytes(std::span(piece)));
+  for (const std::string_view piece : pieces) copy(std::as_bytes(std::span(piece)));
   queued();
   return {};
 }
@@ -361,7 +367,24 @@ OutputQueue& TcpConnection::output() {
       spare.pop_back();
     }
   }
+  if (!direct_.empty()) output_->borrow(std::exchange(direct_, {}));
   return *output_;
+}
+
+void TcpConnection::copy(std::span<const std::byte> bytes) {
+  if (!copy_directly(bytes)) output().copy(bytes);
+}
+
+// Into the loop's scratch space, behind what the handler has put there before.
+bool TcpConnection::copy_directly(std::span<const std::byte> bytes) {
+  if (!in_handler_ || output_ != nullptr || bytes.empty()) return false;
+  const std::span<std::byte> scratch = loop().scratch();
+  const bool first = direct_.empty();
+  if (!first && direct_.data() != scratch.data()) return false;
+  if (bytes.size() > scratch.size() - direct_.size()) return false;
+  std::memcpy(scratch.data() + direct_.size(), bytes.data(), bytes.size());
+  direct_ = scratch.first(direct_.size() + bytes.size());
+  return true;
 }
 
 void TcpConnection::release_output() {
@@ -376,11 +399,27 @@ void TcpConnection::release_output() {
 }
 
 void TcpConnection::queued() {
-  wrote_ = true;
-  if (output_->size() >= kFlushEarly) flush();
+  owes_write_complete_ = static_cast<bool>(handlers_.on_write_complete);
+  if (output_ != nullptr && output_->size() >= kFlushEarly) flush();
   if (in_handler_ || flush_scheduled_) return;
   flush_scheduled_ = true;
   at_turn_end();
+}
+
+void TcpConnection::flush_directly() {
+  const std::span<const std::byte> bytes = std::exchange(direct_, {});
+  std::size_t gone = 0;
+  if (can_write_) {
+    const Result sent = platform::send(socket_.get(), bytes);
+    if (sent.ok()) {
+      gone = sent.count();
+      group_->counts_.bytes_sent.add(gone);
+      if (gone == bytes.size()) return;
+    } else if (!sent.would_block() && !sent.interrupted()) {
+      return output_failed(sent.error());
+    }
+  }
+  output().copy(bytes.subspan(gone));
 }
 
 void TcpConnection::flush() {
@@ -405,26 +444,26 @@ void TcpConnection::flush() {
 void TcpConnection::output_failed(std::error_code error) {
   extras().output_error = error;
   if (connected()) enter(State::kDisconnecting);
-  output_->clear();
+  direct_ = {};
+  if (output_ != nullptr) output_->clear();
   read_to_end_ = true;
   continue_next_turn({.readable = true});
 }
 
 void TcpConnection::report_water() {
   const ConnectionOptions& options = group_->options_;
-  const ConnectionHandlers& handlers = *group_->handlers_;
   const std::uint64_t size = unsent();
   if (!above_high_water_ && size > options.high_water) {
     above_high_water_ = true;
     if (options.pause_reading_when_full) set_paused(kByOutput, true);
-    if (handlers.on_high_water) run_handler([&] { handlers.on_high_water(self_); });
+    if (handlers_.on_high_water) run_handler([&] { handlers_.on_high_water(self_); });
   } else if (above_high_water_ && size <= options.low_water) {
     above_high_water_ = false;
     if (options.pause_reading_when_full) set_paused(kByOutput, false);
-    if (handlers.on_low_water) run_handler([&] { handlers.on_low_water(self_); });
+    if (handlers_.on_low_water) run_handler([&] { handlers_.on_low_water(self_); });
   }
-  if (ended() || has_output() || !std::exchange(wrote_, false)) return;
-  if (handlers.on_write_complete) run_handler([&] { handlers.on_write_complete(self_); });
+  if (ended() || size > 0 || !std::exchange(owes_write_complete_, false)) return;
+  if (handlers_.on_write_complete) run_handler([&] { handlers_.on_write_complete(self_); });
 }
 
 // ---- The end ----
@@ -432,15 +471,28 @@ void TcpConnection::report_water() {
 // After whatever may have changed something: sends what there is, tells who wanted to know, and ends
 // what is due to end. May close.
 void TcpConnection::settle() {
+  if (!direct_.empty()) flush_directly();
+  if (!settled()) settle_slowly();
+}
+
+// Everything has left, and nobody waits for anything: the common case.
+bool TcpConnection::settled() const {
+  return output_ == nullptr && state() == State::kConnected && !owes_write_complete_ &&
+         !close_requested_.load(std::memory_order_relaxed);
+}
+
+void TcpConnection::settle_slowly() {
+  if (ended()) return;
   if (has_output()) flush();
   report_water();
   if (ended()) return;
+  if (!direct_.empty()) static_cast<void>(output());  // a handler of report_water sent more
   if (has_output()) {
     if (output_->size() > group_->options_.output_limit) {
       return close({.kind = DisconnectReason::Kind::kError, .error = Error::kOutputLimit});
     }
-    // A handler of report_water sent more.
-    if (wrote_ && can_write_ && !flush_scheduled_) {
+    output_->own_borrowed();  // the loop's memory is wanted for others now
+    if (can_write_ && !flush_scheduled_) {
       flush_scheduled_ = true;
       at_turn_end();
     }
@@ -462,7 +514,7 @@ void TcpConnection::finish_shutdown() {
   if (output_is_dead) {
     return close({.kind = DisconnectReason::Kind::kError, .error = extras_->output_error});
   }
-  const bool stays_open = group_->handlers_->on_peer_end && !shutting_down_;
+  const bool stays_open = handlers_.on_peer_end && !shutting_down_;
   if (stays_open) return;
   close({.kind = peer_was_first_ ? DisconnectReason::Kind::kPeer : DisconnectReason::Kind::kLocal});
 }
@@ -548,11 +600,12 @@ void TcpConnection::close(DisconnectReason reason) {
   enter(State::kDisconnected);
   stop_watching();
   socket_.reset();
+  direct_ = {};
   release_output();
   input_.clear();
   group_->remove(*this, reason.kind);
-  if (announced_ && group_->handlers_->on_disconnect) {
-    run_last([&] { group_->handlers_->on_disconnect(self_, reason); });
+  if (announced_ && handlers_.on_disconnect) {
+    run_last([&] { handlers_.on_disconnect(self_, reason); });
   }
   if (extras_ != nullptr) {
     const std::unique_ptr<Extras> extras = std::move(extras_);

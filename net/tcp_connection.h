@@ -86,7 +86,9 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   /// Runs after on_disconnect, in the reverse order of adding; at once when that has been.
   void add_close_callback(Task callback);
   /// Bytes queued and not yet in the kernel.
-  [[nodiscard]] std::uint64_t unsent() const { return output_ == nullptr ? 0 : output_->size(); }
+  [[nodiscard]] std::uint64_t unsent() const {
+    return direct_.size() + (output_ == nullptr ? 0 : output_->size());
+  }
   /// Heap memory that the connection holds for input and output, in bytes.
   [[nodiscard]] std::size_t buffer_memory() const;
   [[nodiscard]] bool edge_triggered() const { return trigger() == Trigger::kEdge; }
@@ -140,16 +142,21 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] std::error_code refuse_send();
   [[nodiscard]] bool may_send_here() const;
   [[nodiscard]] OutputQueue& output();
+  void copy(std::span<const std::byte> bytes);
+  [[nodiscard]] bool copy_directly(std::span<const std::byte> bytes);
   void queued();
   std::error_code send_from_afar(Owned owned);
   void send_owned(Owned owned);
   void flush();
+  void flush_directly();
   void output_failed(std::error_code error);
   void release_output();
   void report_water();
 
   // The end
   void settle();
+  [[nodiscard]] bool settled() const;
+  void settle_slowly();
   [[nodiscard]] bool has_output() const { return output_ != nullptr && !output_->empty(); }
   void finish_shutdown();
   void begin_shutdown();
@@ -160,6 +167,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   Extras& extras();
 
   std::shared_ptr<ConnectionGroup> group_;
+  const ConnectionHandlers& handlers_;  // the group's
   TcpConnectionPtr self_;  // while open: what handlers get, without counting
   platform::Descriptor socket_;
   std::atomic<State> state_{State::kConnecting};
@@ -169,7 +177,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   bool announced_ = false;         // on_connect has run
   bool can_write_ = true;          // the last send was not refused
   bool flush_scheduled_ = false;
-  bool wrote_ = false;             // on_write_complete is owed
+  bool owes_write_complete_ = false;
   bool above_high_water_ = false;
   bool shutting_down_ = false;     // shutdown() has arrived in order
   bool shut_down_ = false;         // our side has ended
@@ -179,6 +187,9 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   bool redeliver_ = false;         // input was left when reading paused
   std::uint8_t paused_ = 0;
   Buffer input_;                   // what on_message left
+  // What the running handler has sent, as long as that is one piece: its input where it lies, or bytes
+  // in the loop's scratch space. It leaves, or moves to output_, when the handler is done.
+  std::span<const std::byte> direct_;
   std::unique_ptr<OutputQueue> output_;
   std::unique_ptr<Extras> extras_;
   Address peer_;

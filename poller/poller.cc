@@ -36,8 +36,9 @@ Poller::~Poller() = default;
 bool Poller::forked() const { return fork_generation_ != platform::fork_generation(); }
 
 Poller::Record* Poller::find(int fd) {
-  if (fd < 0 || index(fd) >= records_.size() || !records_[index(fd)].registered) return nullptr;
-  return &records_[index(fd)];
+  if (fd < 0 || index(fd) >= records_.size()) return nullptr;
+  Record& record = records_[index(fd)];
+  return record.generation % 2 == 1 ? &record : nullptr;
 }
 
 std::error_code Poller::add(int fd, Interest interest, Token token, Trigger trigger) {
@@ -61,10 +62,12 @@ std::error_code Poller::add(int fd, Interest interest, Token token, Trigger trig
   record.lost_edge = false;
   // At once, not with the next wait: whether a descriptor can be watched is what add() answers.
   if (interest != Interest::kNone) {
-    if (const std::error_code refused = apply(fd, Interest::kNone, interest)) return refused;
+    if (const std::error_code refused = apply(fd, Interest::kNone, interest)) {
+      ++record.generation;
+      return refused;
+    }
   }
   record.applied = interest;
-  record.registered = true;
   ++size_;
   return {};
 }
@@ -82,7 +85,6 @@ std::error_code Poller::remove(int fd) {
   if (forked()) return Error::kForked;
   Record* record = find(fd);
   if (record == nullptr) return stranger();
-  record->registered = false;
   ++record->generation;
   --size_;
   const Interest applied = std::exchange(record->applied, Interest::kNone);
@@ -106,7 +108,7 @@ void Poller::apply_changes() {
   for (const int fd : changes_) {
     Record& record = records_[index(fd)];
     record.changed = false;
-    if (!record.registered) continue;
+    if (record.generation % 2 == 0) continue;  // removed meanwhile
     if (record.wanted == record.applied && !record.lost_edge) continue;
     record.lost_edge = false;
     const std::error_code refused = apply(fd, record.applied, record.wanted);
@@ -126,15 +128,6 @@ std::error_code Poller::wait(std::optional<Duration> timeout) {
   return collect(timeout);
 }
 
-bool Poller::report(int fd, std::uint32_t generation, unsigned ready) {
-  if (!is_current(fd, generation)) {
-    ++stale_events_;
-    return false;
-  }
-  ready_.push_back({fd, generation, static_cast<std::uint8_t>(ready)});
-  return true;
-}
-
 void Poller::evict(int fd) {
   report(fd, kReadable | kWritable | kError);
   Record& record = records_[index(fd)];
@@ -142,29 +135,11 @@ void Poller::evict(int fd) {
   record.applied = Interest::kNone;
 }
 
-bool Poller::deliver(const Collected& collected, Event& event) {
-  Record& record = records_[index(collected.fd)];
-  if (record.generation != collected.generation) {
-    ++stale_events_;
-    return false;
-  }
-  // What the caller stopped wanting since the wait is withheld. A level comes again by itself; an
-  // edge wouldn't, so it is asked for when the interest returns. (An end is ready in both ways; in
-  // the way that nobody wanted at the wait there is nothing to withhold, nor to ask for again.)
-  const unsigned wanted = static_cast<unsigned>(record.wanted);
-  const unsigned withheld = collected.ready & static_cast<unsigned>(record.applied) & ~wanted;
-  if (withheld != 0 && record.trigger == Trigger::kEdge) {
-    record.lost_edge = true;
-    note_change(collected.fd, record);
-  }
-  const unsigned granted = collected.ready & wanted;
-  if (granted == 0) return false;
-  event.token = record.token;
-  event.readable = (granted & kReadable) != 0;
-  event.writable = (granted & kWritable) != 0;
-  event.hangup = (collected.ready & kHangup) != 0;
-  event.error = (collected.ready & kError) != 0;
-  return true;
+// A level comes again by itself; an edge wouldn't, so it is asked for when the interest returns.
+void Poller::withhold(int fd, Record& record) {
+  if (record.trigger != Trigger::kEdge) return;
+  record.lost_edge = true;
+  note_change(fd, record);
 }
 
 }  // namespace pollard

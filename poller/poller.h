@@ -133,14 +133,22 @@ class Poller {
   [[nodiscard]] bool may_defer() const { return applying_changes_; }
 
   /// Notes that `fd` is ready. False for a registration that has ended: counted, and dropped.
-  bool report(int fd, std::uint32_t generation, unsigned ready);
+  bool report(int fd, std::uint32_t generation, unsigned ready) {
+    if (!is_current(fd, generation)) {
+      ++stale_events_;
+      return false;
+    }
+    ready_.push_back({fd, generation, static_cast<std::uint8_t>(ready)});
+    return true;
+  }
   void report(int fd, unsigned ready) { report(fd, generation(fd), ready); }
   [[nodiscard]] bool batch_full() const { return ready_.size() >= kBatch; }
 
   /// The number that tells this registration of `fd` from earlier ones; for the kernel's user data.
   [[nodiscard]] bool is_current(int fd, std::uint32_t generation) const {
-    return fd >= 0 && index(fd) < records_.size() && records_[index(fd)].registered &&
-           records_[index(fd)].generation == generation;
+    // An even generation belongs to nobody, and a negative number is past every end.
+    return index(fd) < records_.size() && records_[index(fd)].generation == generation &&
+           generation % 2 == 1;
   }
   [[nodiscard]] std::uint32_t generation(int fd) const { return records_[index(fd)].generation; }
   [[nodiscard]] Trigger trigger(int fd) const { return records_[index(fd)].trigger; }
@@ -164,8 +172,7 @@ class Poller {
  private:
   struct Record {
     Token token{};
-    std::uint32_t generation = 0;
-    bool registered = false;
+    std::uint32_t generation = 0;  // odd while registered
     Interest wanted = Interest::kNone;   // what the caller asked for
     Interest applied = Interest::kNone;  // what the kernel knows
     Trigger trigger = Trigger::kLevel;
@@ -180,7 +187,21 @@ class Poller {
 
   static std::size_t index(int fd) { return static_cast<std::size_t>(fd); }
   [[nodiscard]] Record* find(int fd);
-  [[nodiscard]] bool deliver(const Collected& collected, Event& event);
+  [[nodiscard]] bool deliver(const Collected& collected, Event& event) {
+    Record& record = records_[index(collected.fd)];
+    if (record.generation != collected.generation) {
+      ++stale_events_;
+      return false;
+    }
+    // What the caller stopped wanting since the wait is withheld.
+    const unsigned granted = collected.ready & static_cast<unsigned>(record.wanted);
+    if (granted != (collected.ready & (kReadable | kWritable))) withhold(collected.fd, record);
+    if (granted == 0) return false;
+    event = {record.token, (granted & kReadable) != 0, (granted & kWritable) != 0,
+             (collected.ready & kHangup) != 0, (collected.ready & kError) != 0};
+    return true;
+  }
+  void withhold(int fd, Record& record);
   void note_change(int fd, Record& record);
   void apply_changes();
 
