@@ -193,9 +193,13 @@ class Poller {
       ++stale_events_;
       return false;
     }
-    // What the caller stopped wanting since the wait is withheld.
-    const unsigned granted = collected.ready & static_cast<unsigned>(record.wanted);
-    if (granted != (collected.ready & (kReadable | kWritable))) withhold(collected.fd, record);
+    // What the caller stopped wanting since the wait is withheld. (An end is ready in both ways: in the
+    // way that wasn't wanted at the wait there is nothing to withhold, or it would come again for ever.)
+    const auto wanted = static_cast<unsigned>(record.wanted);
+    const unsigned granted = collected.ready & wanted;
+    if ((collected.ready & static_cast<unsigned>(record.applied) & ~wanted) != 0) {
+      withhold(collected.fd, record);
+    }
     if (granted == 0) return false;
     event = {record.token, (granted & kReadable) != 0, (granted & kWritable) != 0,
              (collected.ready & kHangup) != 0, (collected.ready & kError) != 0};
