@@ -193,8 +193,8 @@ class Poller {
       ++stale_events_;
       return false;
     }
-    // What the caller stopped wanting since the wait is withheld. (An end is ready in both ways: in the
-    // way that wasn't wanted at the wait there is nothing to withhold, or it would come again for ever.)
+    // What the caller stopped wanting since the wait is withheld. (An end is ready in both ways: in
+    // one that wasn't wanted at the wait there is nothing to withhold, or it would come for ever.)
     const auto wanted = static_cast<unsigned>(record.wanted);
     const unsigned granted = collected.ready & wanted;
     if ((collected.ready & static_cast<unsigned>(record.applied) & ~wanted) != 0) {
