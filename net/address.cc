@@ -15,6 +15,19 @@ constexpr std::string_view kUnixPrefix = "unix:";
 
 std::error_code invalid() { return std::make_error_code(std::errc::invalid_argument); }
 
+// For the text of an error, which a NUL would end.
+std::string quoted(std::string_view text) {
+  std::string quoted = "'";
+  for (const char letter : text) {
+    if (letter == '\0') {
+      quoted += "\\0";
+    } else {
+      quoted += letter;
+    }
+  }
+  return quoted + '\'';
+}
+
 std::error_code make_unix(std::string_view path, Address& address) {
   if (path.size() > platform::longest_unix_path()) {
     return std::make_error_code(std::errc::filename_too_long);
@@ -64,7 +77,7 @@ Address Address::loopback_ipv6(std::uint16_t port) { return ip_address(Family::k
 Address Address::unix_path(std::string_view path) {
   Address address;
   if (const std::error_code error = make_unix(path, address)) {
-    throw std::system_error(error, "Unix-domain address '" + std::string(path) + "' (at most " +
+    throw std::system_error(error, "Unix-domain address " + quoted(path) + " (at most " +
                                        std::to_string(platform::longest_unix_path()) + " bytes)");
   }
   return address;
@@ -88,8 +101,9 @@ std::error_code Address::parse(std::string_view text, Address& address) {
 Address Address::parse(std::string_view text) {
   Address address;
   if (const std::error_code error = parse(text, address)) {
-    throw std::system_error(error, "address '" + std::string(text) +
-                                       "': wanted is 192.0.2.1:80, [2001:db8::1]:80, *:80 or unix:/path");
+    throw std::system_error(error,
+                            "address " + quoted(text) +
+                                ": wanted is 192.0.2.1:80, [2001:db8::1]:80, *:80 or unix:/path");
   }
   return address;
 }

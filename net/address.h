@@ -16,8 +16,8 @@ class Address {
   /// No address; what a connection answers for an end that it doesn't know.
   Address() = default;
 
-  /// Every interface: 0.0.0.0, or [::], which takes IPv4 as well unless the listener is told otherwise.
-  /// Port 0 asks the system for a free one.
+  /// Every interface: 0.0.0.0, or [::], which takes IPv4 as well unless the listener is told
+  /// otherwise. Port 0 asks the system for a free one.
   [[nodiscard]] static Address any(std::uint16_t port);
   [[nodiscard]] static Address any_ipv6(std::uint16_t port);
 
@@ -26,12 +26,13 @@ class Address {
   [[nodiscard]] static Address loopback_ipv6(std::uint16_t port);
 
   /// A Unix-domain socket (unix(7)). A path that begins with '@' is a name in Linux's abstract
-  /// namespace. Throws std::system_error (filename_too_long, invalid_argument) for what can't be one.
+  /// namespace. Throws std::system_error (filename_too_long, invalid_argument) for what can't be
+  /// one.
   [[nodiscard]] static Address unix_path(std::string_view path);
 
-  /// Reads "192.0.2.1:80", "[2001:db8::1]:80", "[fe80::1%eth0]:80", "*:80" (every interface, IPv4) or
-  /// "unix:/path". Names are not looked up. Throws std::system_error (invalid_argument) that says what
-  /// was given and what is wanted.
+  /// Reads "192.0.2.1:80", "[2001:db8::1]:80", "[fe80::1%eth0]:80", "*:80" (every interface, IPv4)
+  /// or "unix:/path". Names are not looked up. Throws std::system_error (invalid_argument) that
+  /// says what was given and what is wanted.
   [[nodiscard]] static Address parse(std::string_view text);
   /// The same without exceptions: `address` is unchanged when there is an error.
   [[nodiscard]] static std::error_code parse(std::string_view text, Address& address);
