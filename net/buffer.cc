@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <limits>
+#include <stdexcept>
 #include <utility>
 
 #include "pollard/base/assert.h"
@@ -21,8 +24,8 @@ Buffer& Buffer::operator=(Buffer&& other) {
 }
 
 void Buffer::borrow(std::span<const std::byte> memory) {
-  storage_.reset();
-  capacity_ = 0;
+  clear();
+  if (memory.empty()) return;
   begin_ = memory.data();
   end_ = memory.data() + memory.size();
 }
@@ -35,11 +38,14 @@ std::optional<std::size_t> Buffer::find(std::string_view what, std::size_t from)
 void Buffer::consume(std::size_t count) {
   POLLARD_ASSERT(count <= size(), "more bytes consumed than there are");
   begin_ += count;
-  if (begin_ == end_) {
-    storage_.reset();
-    capacity_ = 0;
-    begin_ = end_ = nullptr;
-  }
+  release_if_empty();
+}
+
+void Buffer::release_if_empty() {
+  if (begin_ != end_) return;
+  storage_.reset();
+  capacity_ = 0;
+  begin_ = end_ = nullptr;
 }
 
 std::string Buffer::take(std::size_t count) {
@@ -51,29 +57,38 @@ std::string Buffer::take(std::size_t count) {
 
 void Buffer::append(std::span<const std::byte> more) {
   if (more.empty()) return;
-  std::memcpy(reserve(more.size()).data(), more.data(), more.size());
+  // Our own contents may move when room is made for more of them.
+  const bool ours = !std::less<>()(more.data(), begin_) && std::less<>()(more.data(), end_);
+  const std::size_t offset = ours ? static_cast<std::size_t>(more.data() - begin_) : 0;
+  const std::span<std::byte> space = reserve(more.size());
+  std::memcpy(space.data(), ours ? begin_ + offset : more.data(), more.size());
   commit(more.size());
 }
 
+std::size_t Buffer::room() const {
+  return capacity_ == 0 ? 0 : static_cast<std::size_t>(storage_.get() + capacity_ - end_);
+}
+
 std::span<std::byte> Buffer::reserve(std::size_t count) {
+  constexpr std::size_t kMost = std::numeric_limits<std::ptrdiff_t>::max();
   const std::size_t used = size();
-  if (capacity_ < used + count) {
-    move_to(std::max(used + count, 2 * capacity_));
-  } else if (begin_ != storage_.get() &&
-             static_cast<std::size_t>(storage_.get() + capacity_ - end_) < count) {
+  if (count > kMost - used) throw std::length_error("Buffer::reserve");
+  const std::size_t needed = used + count;
+  if (capacity_ < needed || (room() < count && needed > capacity_ / 2)) {
+    move_to(std::max(needed, 2 * capacity_));
+  } else if (room() < count) {
+    // Half of the memory is free: it takes as many bytes to come here again as are moved now.
     std::memmove(storage_.get(), begin_, used);
     begin_ = storage_.get();
     end_ = begin_ + used;
   }
-  std::byte* end = storage_.get() + (end_ - storage_.get());
-  return {end, static_cast<std::size_t>(storage_.get() + capacity_ - end)};
+  return {storage_.get() + capacity_ - room(), room()};
 }
 
 void Buffer::commit(std::size_t count) {
-  POLLARD_ASSERT(capacity_ > 0 &&
-                     count <= static_cast<std::size_t>(storage_.get() + capacity_ - end_),
-                 "more bytes committed than were reserved");
+  POLLARD_ASSERT(count <= room(), "more bytes committed than were reserved");
   end_ += count;
+  release_if_empty();
 }
 
 void Buffer::own() {

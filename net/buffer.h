@@ -1,5 +1,5 @@
-// Bytes in a row: taken from the front, added at the back. What a handler gets to read from, and what
-// it may fill and send. An empty Buffer holds no memory.
+// Bytes in a row: taken from the front, added at the back. What a handler gets to read from, and
+// what it may fill and send. An empty Buffer holds no memory.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 
 namespace pollard {
 
-/// A Buffer may stand over memory that belongs to somebody else: what a message handler reads lies in
-/// its loop's receive buffer. That is invisible: as soon as the bytes have to outlive it (the Buffer is
-/// moved from, added to, or left with a rest) they are copied into memory of its own.
-/// Not copied implicitly. One thread.
+/// A Buffer may stand over memory that belongs to somebody else: what a message handler reads lies
+/// in its loop's receive buffer. That is invisible: as soon as the bytes have to outlive it (the
+/// Buffer is moved from, added to, or left with a rest) they are copied into memory of its own. Not
+/// copied implicitly. One thread.
 class Buffer {
  public:
   Buffer() = default;
@@ -25,8 +25,8 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() = default;
 
-  /// Replaces the contents by `memory`, uncopied: it must stay as it is until own(), or until the Buffer
-  /// is empty, moved from or gone.
+  /// Replaces the contents by `memory`, uncopied: it must stay as it is until own(), or until the
+  /// Buffer is empty, moved from or gone.
   void borrow(std::span<const std::byte> memory);
 
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
@@ -49,10 +49,13 @@ class Buffer {
   [[nodiscard]] std::string take(std::size_t count);
   [[nodiscard]] std::string take() { return take(size()); }
 
+  /// `more` may be part of the contents.
   void append(std::span<const std::byte> more);
   void append(std::string_view more) { append(std::as_bytes(std::span(more))); }
 
-  /// At least `count` writable bytes behind the contents, which commit() makes part of them.
+  /// At least `count` writable bytes behind the contents, until the next change; commit() makes as
+  /// many of them as were filled part of the contents. Throws std::length_error for a `count` that
+  /// no memory has.
   [[nodiscard]] std::span<std::byte> reserve(std::size_t count);
   void commit(std::size_t count);
 
@@ -65,6 +68,8 @@ class Buffer {
 
  private:
   void move_to(std::size_t new_capacity);
+  void release_if_empty();
+  [[nodiscard]] std::size_t room() const;
 
   std::unique_ptr<std::byte[]> storage_;
   std::size_t capacity_ = 0;  // of storage_; 0 while the contents are borrowed
