@@ -1,0 +1,296 @@
+// Loads an echo server: many connections, each of which sends a message, waits for all of its echo,
+// compares every byte and sends the next.
+//
+//     echo_client --connect=127.0.0.1:7007 --connections=100 --message-bytes=64 --round-trips=50000
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pollard/base/random.h"
+#include "pollard/net/event_loop.h"
+#include "pollard/net/tcp_client.h"
+#include "pollard/platform/process.h"
+#include "support/json.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string connect = "127.0.0.1:7007";
+  unsigned connections = 1;
+  std::uint32_t message_bytes = 64;
+  std::uint64_t round_trips = 10'000;  // of all connections together
+  double timeout = 60;                 // seconds, for everything
+  bool json = false;
+};
+
+// Another message for each connection and number, and the same in every run.
+std::string make_message(std::uint32_t size, std::uint64_t connection, std::uint64_t number) {
+  pollard::SplitMix64 random(pollard::SplitMix64(connection).next() + number);
+  std::string message(size, '\0');
+  for (std::size_t at = 0; at < message.size(); at += sizeof(std::uint64_t)) {
+    const std::uint64_t word = random.next();
+    std::memcpy(message.data() + at, &word, std::min(sizeof word, message.size() - at));
+  }
+  return message;
+}
+
+class Load;
+
+// One connection, and the message that is under way on it.
+class Session {
+ public:
+  Session(Load& load, pollard::EventLoop& loop, const pollard::Address& server, unsigned number,
+          std::uint64_t round_trips);
+
+  void connect() { static_cast<void>(client_.connect()); }  // the handlers hear what becomes of it
+  void send_next();
+
+ private:
+  void received(pollard::Buffer& input);
+  void fail(const std::string& what);
+
+  Load& load_;
+  unsigned number_;
+  std::uint64_t left_;  // round trips to make, the present one included
+  std::uint64_t sent_ = 0;
+  std::string message_;  // whose echo is awaited
+  std::size_t matched_ = 0;
+  Clock::time_point sent_at_;
+  pollard::TcpClient client_;  // last: its handlers end before what they use
+};
+
+// All sessions, and what they achieve together. They begin to send when all are connected.
+class Load {
+ public:
+  Load(pollard::EventLoop& loop, const Options& options);
+
+  void run();
+
+  // For the sessions.
+  void connected();
+  void completed(Clock::duration latency);
+  void matched(std::size_t bytes) { bytes_verified_ += bytes; }
+  void fail(const std::string& what);
+  [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] bool over() const { return over_; }
+
+  [[nodiscard]] unsigned errors() const { return errors_; }
+  void print_json();
+  void print_sentence();
+
+ private:
+  // A backlog is short on some systems, so not all knock at once.
+  static constexpr std::size_t kKnocking = 64;
+
+  void connect_one() {
+    if (next_ < sessions_.size()) sessions_[next_++]->connect();
+  }
+  void finish();
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(ended_ - began_).count();
+  }
+  [[nodiscard]] double rate() const {
+    return seconds() > 0 ? static_cast<double>(latencies_.size()) / seconds() : 0;
+  }
+  [[nodiscard]] double percentile(unsigned percent);
+
+  pollard::EventLoop& loop_;
+  Options options_;
+  std::size_t next_ = 0;  // to connect
+  std::size_t connected_ = 0;
+  Clock::time_point began_;
+  Clock::time_point ended_;
+  std::vector<Clock::duration> latencies_;
+  std::uint64_t bytes_verified_ = 0;
+  unsigned errors_ = 0;
+  bool over_ = false;
+  std::vector<std::unique_ptr<Session>> sessions_;  // last: they call the load until they are gone
+};
+
+Session::Session(Load& load, pollard::EventLoop& loop, const pollard::Address& server,
+                 unsigned number, std::uint64_t round_trips)
+    : load_(load),
+      number_(number),
+      left_(round_trips),
+      client_(
+          loop, server,
+          {.on_connect = [this](const pollard::TcpConnectionPtr&) { load_.connected(); },
+           .on_message = [this](const pollard::TcpConnectionPtr&,
+                                pollard::Buffer& input) { received(input); },
+           .on_disconnect =
+               [this](const pollard::TcpConnectionPtr&, const pollard::DisconnectReason& reason) {
+                 if (!load_.over()) fail("the connection ended: " + reason.to_string());
+               },
+           .on_give_up =
+               [this](std::error_code error) {
+                 fail("connecting to " + load_.options().connect + ": " + error.message());
+               }},
+          {.connector = {.max_attempts = 1}}) {}
+
+void Session::send_next() {
+  if (left_ == 0) return;
+  message_ = make_message(load_.options().message_bytes, number_, sent_++);
+  matched_ = 0;
+  sent_at_ = Clock::now();
+  const std::error_code refused = client_.connection()->send(message_);
+  if (refused) fail("sending: " + refused.message());
+}
+
+void Session::received(pollard::Buffer& input) {
+  const std::string_view echo = input.view();
+  const std::string_view expected = std::string_view(message_).substr(matched_);
+  if (!expected.starts_with(echo)) {
+    return fail("the echo of message " + std::to_string(sent_ - 1) + " is wrong between byte " +
+                std::to_string(matched_) + " and byte " + std::to_string(matched_ + echo.size()));
+  }
+  matched_ += echo.size();
+  load_.matched(echo.size());
+  input.clear();
+  if (matched_ < message_.size()) return;
+  --left_;
+  load_.completed(Clock::now() - sent_at_);
+  send_next();
+}
+
+void Session::fail(const std::string& what) {
+  load_.fail("connection " + std::to_string(number_) + ": " + what);
+}
+
+Load::Load(pollard::EventLoop& loop, const Options& options) : loop_(loop), options_(options) {
+  const pollard::Address server = pollard::Address::parse(options.connect);
+  const std::uint64_t share = options.round_trips / options.connections;
+  const std::uint64_t rest = options.round_trips % options.connections;
+  for (unsigned i = 0; i < options.connections; ++i) {
+    sessions_.push_back(
+        std::make_unique<Session>(*this, loop, server, i, share + (i < rest ? 1 : 0)));
+  }
+  latencies_.reserve(options.round_trips);
+}
+
+void Load::run() {
+  const auto limit = std::chrono::duration_cast<pollard::Duration>(
+      std::chrono::duration<double>(options_.timeout));
+  const pollard::Timer timeout = loop_.after(limit, [this] {
+    fail("after " + std::to_string(latencies_.size()) + " round trips and " +
+         std::to_string(connected_) + " connections the time is up");
+  });
+  began_ = Clock::now();
+  for (std::size_t i = 0; i < kKnocking; ++i) connect_one();
+  loop_.run();
+}
+
+void Load::connected() {
+  if (over_) return;
+  connect_one();
+  if (++connected_ < sessions_.size()) return;
+  began_ = Clock::now();
+  for (const auto& session : sessions_) session->send_next();
+  if (options_.round_trips == 0) finish();
+}
+
+void Load::completed(Clock::duration latency) {
+  latencies_.push_back(latency);
+  if (latencies_.size() == options_.round_trips) finish();
+}
+
+// The first failure ends it all: figures of a broken server are nobody's business.
+void Load::fail(const std::string& what) {
+  if (over_) return;
+  ++errors_;
+  std::cerr << "echo_client: " << what << '\n';
+  finish();
+}
+
+void Load::finish() {
+  over_ = true;
+  ended_ = Clock::now();
+  loop_.stop();
+}
+
+// In microseconds; zero when nothing was measured.
+double Load::percentile(unsigned percent) {
+  if (latencies_.empty()) return 0;
+  const std::size_t place = (latencies_.size() - 1) * percent / 100;
+  const auto found = latencies_.begin() + static_cast<std::ptrdiff_t>(place);
+  std::nth_element(latencies_.begin(), found, latencies_.end());
+  return std::chrono::duration<double, std::micro>(*found).count();
+}
+
+void Load::print_json() {
+  std::printf(
+      "{\"poller\": %s, \"connections\": %u, \"message_bytes\": %u, \"round_trips\": %zu, "
+      "\"seconds\": %.6f, \"round_trips_per_second\": %.1f, \"p50_microseconds\": %.1f, "
+      "\"p99_microseconds\": %.1f, \"bytes_verified\": %llu, \"errors\": %u}\n",
+      examples::to_json(loop_.poller_name()).c_str(), options_.connections, options_.message_bytes,
+      latencies_.size(), seconds(), rate(), percentile(50), percentile(99),
+      static_cast<unsigned long long>(bytes_verified_), errors_);
+}
+
+void Load::print_sentence() {
+  std::printf(
+      "with %s, over %u connection%s: %zu round trips of %u bytes in %.2f s, which is %.0f a "
+      "second; "
+      "half of them took at most %.1f microseconds, 99 of 100 at most %.1f; %llu bytes compared\n",
+      std::string(loop_.poller_name()).c_str(), options_.connections,
+      options_.connections == 1 ? "" : "s", latencies_.size(), options_.message_bytes, seconds(),
+      rate(), percentile(50), percentile(99), static_cast<unsigned long long>(bytes_verified_));
+}
+
+void require_descriptors(unsigned connections) {
+  constexpr unsigned kOthers = 32;  // standard streams, the poller, the loop's own
+  const std::uint64_t needed = std::uint64_t{connections} + kOthers;
+  const std::uint64_t granted = pollard::platform::raise_descriptor_limit(needed);
+  if (granted >= needed) return;
+  throw std::runtime_error(std::to_string(connections) + " connections need " +
+                           std::to_string(needed) + " descriptors, and this process may have " +
+                           std::to_string(granted) +
+                           "; raise the limit (ulimit -n), or take fewer");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
+
+  Options options;
+  CLI::App app("Loads an echo server, and compares every byte that comes back.");
+  app.option_defaults()->always_capture_default();  // and so --help shows it
+  app.add_option("--connect", options.connect, "127.0.0.1:7007, [::1]:7007 or unix:/path");
+  app.add_option("--connections", options.connections, "how many at a time")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--message-bytes", options.message_bytes, "the size of each message")
+      ->check(CLI::Range(1, 64 << 20));
+  app.add_option("--round-trips", options.round_trips, "of all connections together")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32U));
+  app.add_option("--timeout", options.timeout, "seconds, for everything")
+      ->check(CLI::Range(0.001, 1e6));
+  app.add_flag("--json", options.json, "the result as a JSON object");
+  app.footer("--poller=NAMES chooses the poller, as does the variable POLLARD_POLLER.");
+  CLI11_PARSE(app, argc, argv);
+
+  require_descriptors(options.connections);
+  pollard::EventLoop loop({.poller = poller});
+  Load load(loop, options);
+  load.run();
+  if (options.json) {
+    load.print_json();
+  } else if (load.errors() == 0) {
+    load.print_sentence();
+  }
+  return load.errors() == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+  std::cerr << "echo_client: " << error.what() << '\n';
+  return 1;
+}
