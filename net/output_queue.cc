@@ -12,6 +12,19 @@ namespace pollard {
 
 using platform::Result;
 
+OutputQueue::Chunk OutputQueue::Chunk::make(std::size_t capacity) {
+  // Not make_unique, which would write zeros over bytes that are about to be overwritten.
+  return {.memory = std::unique_ptr<std::byte[]>(new std::byte[capacity]), .capacity = capacity};
+}
+
+std::span<const std::byte> OutputQueue::Chunk::append(std::span<const std::byte> bytes) {
+  POLLARD_ASSERT(bytes.size() <= room(), "a chunk takes what it has room for");
+  std::byte* const place = memory.get() + used;
+  std::memcpy(place, bytes.data(), bytes.size());
+  used += bytes.size();
+  return {place, bytes.size()};
+}
+
 void OutputQueue::push(std::span<const std::byte> bytes, Owner owner) {
   size_ += bytes.size();
   pieces_.push_back({bytes, std::move(owner)});
@@ -25,32 +38,32 @@ void OutputQueue::borrow(std::span<const std::byte> bytes) {
 
 void OutputQueue::copy(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
-  const std::span<std::byte> space = chunk_space(bytes.size());
-  if (space.empty()) {
-    Chunk own(new std::byte[bytes.size()]);
-    std::memcpy(own.get(), bytes.data(), bytes.size());
-    const std::span<const std::byte> copied(own.get(), bytes.size());
-    push(copied, std::move(own));
-    return;
-  }
-  std::memcpy(space.data(), bytes.data(), bytes.size());
-  chunk_used_ += bytes.size();
-  // Neighbours in the chunk become one piece, so that many small sends make one plain send.
-  if (!empty() && std::holds_alternative<InChunk>(pieces_.back().owner) &&
-      pieces_.back().bytes.data() + pieces_.back().bytes.size() == space.data()) {
-    Piece& last = pieces_.back();
-    last.bytes = {last.bytes.data(), last.bytes.size() + bytes.size()};
+  // Neighbours in a chunk become one piece, so that many small sends make one plain send.
+  Chunk* const neighbour = chunk_of_last();
+  if (neighbour != nullptr && neighbour->room() >= bytes.size()) {
+    std::span<const std::byte>& last = pieces_.back().bytes;
+    last = {last.data(), last.size() + neighbour->append(bytes).size()};
     size_ += bytes.size();
     return;
   }
-  push(space, InChunk{});
+  if (first_chunk_.capacity == 0 && bytes.size() <= kChunkBytes)
+    first_chunk_ = Chunk::make(kChunkBytes);
+  if (first_chunk_.room() >= bytes.size()) {
+    push(first_chunk_.append(bytes), InFirstChunk{});
+    return;
+  }
+  // A copy behind a copy is likely to be followed by more.
+  const bool more = neighbour != nullptr && bytes.size() < kChunkBytes;
+  Chunk own = Chunk::make(more ? kChunkBytes : bytes.size());
+  const std::span<const std::byte> copied = own.append(bytes);
+  push(copied, std::move(own));
 }
 
-// Space in the chunk, or none.
-std::span<std::byte> OutputQueue::chunk_space(std::size_t wanted) {
-  if (wanted > kChunkBytes - chunk_used_) return {};
-  if (chunk_ == nullptr) chunk_.reset(new std::byte[kChunkBytes]);
-  return {chunk_.get() + chunk_used_, wanted};
+// The chunk in which the last piece lies, at its end; null when that piece is not a copy.
+OutputQueue::Chunk* OutputQueue::chunk_of_last() {
+  if (empty()) return nullptr;
+  Owner& owner = pieces_.back().owner;
+  return std::holds_alternative<InFirstChunk>(owner) ? &first_chunk_ : std::get_if<Chunk>(&owner);
 }
 
 void OutputQueue::take(std::string&& bytes) {
@@ -80,9 +93,8 @@ void OutputQueue::own_borrowed() {
   for (std::size_t at = first_; at < pieces_.size(); ++at) {
     Piece& piece = pieces_[at];
     if (!std::holds_alternative<Borrowed>(piece.owner)) continue;
-    Chunk own(new std::byte[piece.bytes.size()]);
-    std::memcpy(own.get(), piece.bytes.data(), piece.bytes.size());
-    piece.bytes = {own.get(), piece.bytes.size()};
+    Chunk own = Chunk::make(piece.bytes.size());
+    piece.bytes = own.append(piece.bytes);
     piece.owner = std::move(own);
   }
 }
@@ -91,7 +103,7 @@ Result OutputQueue::send_some(int fd) {
   POLLARD_ASSERT(!empty(), "there is nothing to send");
   Piece& front = pieces_[first_];
   auto* region = std::get_if<FileRegion>(&front.owner);
-  const Result sent = region != nullptr ? send_region(fd, *region)
+  const Result sent = region != nullptr              ? send_region(fd, *region)
                       : pieces_.size() - first_ == 1 ? platform::send(fd, front.bytes)
                                                      : send_pieces(fd);
   if (sent.ok()) left(sent.count());
@@ -110,9 +122,8 @@ Result OutputQueue::send_pieces(int fd) {
 
 Result OutputQueue::send_region(int fd, FileRegion& region) {
   constexpr std::uint64_t kMost = std::uint64_t{1} << 30U;
-  const Result sent =
-      platform::send_file(fd, region.file.get(), region.offset,
-                          static_cast<std::size_t>(std::min(region.size, kMost)));
+  const Result sent = platform::send_file(fd, region.file.get(), region.offset,
+                                          static_cast<std::size_t>(std::min(region.size, kMost)));
   // The file has become shorter than what was promised of it.
   if (sent.ok() && sent.count() == 0) return Result::failure(std::errc::io_error);
   return sent;
@@ -148,18 +159,22 @@ void OutputQueue::drop_front() {
 }
 
 void OutputQueue::clear() {
+  constexpr std::size_t kShort = 64;
   pieces_.clear();
+  if (pieces_.capacity() > kShort) pieces_ = std::vector<Piece>();
   first_ = 0;
   size_ = 0;
-  chunk_used_ = 0;
+  first_chunk_.used = 0;
   has_borrowed_ = false;
 }
 
 std::size_t OutputQueue::memory() const {
-  std::size_t bytes = pieces_.capacity() * sizeof(Piece) + (chunk_ == nullptr ? 0 : kChunkBytes);
+  std::size_t bytes = pieces_.capacity() * sizeof(Piece) + first_chunk_.capacity;
   for (std::size_t at = first_; at < pieces_.size(); ++at) {
     const Owner& owner = pieces_[at].owner;
-    if (!std::holds_alternative<InChunk>(owner)) bytes += pieces_[at].bytes.size();
+    if (const auto* chunk = std::get_if<Chunk>(&owner)) bytes += chunk->capacity;
+    if (const auto* string = std::get_if<std::string>(&owner)) bytes += string->capacity();
+    if (const auto* buffer = std::get_if<Buffer>(&owner)) bytes += buffer->capacity();
   }
   return bytes;
 }

@@ -1,5 +1,5 @@
-// What a connection still has to send: a row of pieces, each of them borrowed for the moment, copied,
-// taken over from its sender, or a region of a file.
+// What a connection still has to send: a row of pieces, each of them borrowed for the moment,
+// copied, taken over from its sender, or a region of a file.
 #pragma once
 
 #include <cstddef>
@@ -41,24 +41,34 @@ class OutputQueue {
   /// Copies what is still borrowed.
   void own_borrowed();
 
-  /// Hands as much as fits in one call to the socket. The count is what has left the queue; a file that
-  /// ended before its region did is an io_error.
+  /// Hands as much as fits in one call to the socket. The count is what has left the queue; a file
+  /// that ended before its region did is an io_error.
   platform::Result send_some(int fd);
 
-  /// Drops everything; memory for copies is kept, up to kChunkBytes.
+  /// Drops everything. One chunk for copies is kept, and a short list of pieces.
   void clear();
 
-  /// Heap memory held for copies and taken bytes, approximately.
+  /// Heap memory held, in bytes; what is only borrowed is not.
   [[nodiscard]] std::size_t memory() const;
 
  private:
   static constexpr std::size_t kChunkBytes = std::size_t{16} * 1024;
   static constexpr std::size_t kSmall = 1024;
 
+  /// Memory for copies, filled from the front.
+  struct Chunk {
+    std::unique_ptr<std::byte[]> memory;
+    std::size_t capacity = 0;
+    std::size_t used = 0;
+
+    [[nodiscard]] static Chunk make(std::size_t capacity);
+    [[nodiscard]] std::size_t room() const { return capacity - used; }
+    std::span<const std::byte> append(std::span<const std::byte> bytes);
+  };
+
   struct Borrowed {};
-  struct InChunk {};
-  using Chunk = std::unique_ptr<std::byte[]>;
-  using Owner = std::variant<Borrowed, InChunk, Chunk, std::string, Buffer, FileRegion>;
+  struct InFirstChunk {};
+  using Owner = std::variant<Borrowed, InFirstChunk, Chunk, std::string, Buffer, FileRegion>;
 
   struct Piece {
     std::span<const std::byte> bytes;  // empty for a file
@@ -66,17 +76,16 @@ class OutputQueue {
   };
 
   void push(std::span<const std::byte> bytes, Owner owner);
-  [[nodiscard]] std::span<std::byte> chunk_space(std::size_t wanted);
+  [[nodiscard]] Chunk* chunk_of_last();
   platform::Result send_pieces(int fd);
   platform::Result send_region(int fd, FileRegion& region);
   void left(std::size_t count);
   void drop_front();
 
   std::vector<Piece> pieces_;
-  std::size_t first_ = 0;   // the pieces before it have left
+  std::size_t first_ = 0;  // the pieces before it have left
   std::uint64_t size_ = 0;
-  Chunk chunk_;             // the first copies go here, and to chunks of their own when it is full
-  std::size_t chunk_used_ = 0;
+  Chunk first_chunk_;  // takes the first copies, and is taken again when everything has left
   bool has_borrowed_ = false;
 };
 
