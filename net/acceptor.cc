@@ -14,8 +14,8 @@ namespace {
 
 using platform::Result;
 
-// The most connections of one turn. The batch doubles while the backlog fills it, and begins again at
-// one: a lone newcomer doesn't cost a second accept, only to hear that there is nobody else.
+// The most connections of one turn. The batch doubles while the backlog fills it, and begins again
+// at one: a lone newcomer doesn't cost a second accept, only to hear that there is nobody else.
 constexpr unsigned kLargestBatch = 64;
 
 constexpr BackoffOptions kRest = {.initial = std::chrono::milliseconds(10),
@@ -25,8 +25,10 @@ void require(const Result& result, const std::string& call) {
   if (!result.ok()) throw std::system_error(result.error(), call);
 }
 
-// A path that nobody answers on is a leftover.
+// A socket that nobody answers on is a leftover. Connecting to a file is refused too, on Linux; but
+// that is somebody's file.
 bool is_stale_path(const Address& address) {
+  if (!platform::is_socket_path(address.path())) return false;
   const Result probe = platform::open_stream_socket(platform::Family::kUnix);
   if (!probe.ok()) return false;
   const platform::Descriptor socket(probe.descriptor());
@@ -83,7 +85,8 @@ Acceptor::~Acceptor() {
 
 void Acceptor::listen() {
   if (watching()) return;
-  require(platform::listen_socket(socket_.get(), options_.backlog), "listen " + address_.to_string());
+  require(platform::listen_socket(socket_.get(), options_.backlog),
+          "listen " + address_.to_string());
   take_reserve();
   if (const std::error_code refused = watch(socket_.get(), Interest::kRead, Trigger::kLevel)) {
     throw std::system_error(refused, "watching " + address_.to_string());
@@ -128,8 +131,8 @@ bool Acceptor::accept_failed(std::error_code error) {
   if (is(std::errc::resource_unavailable_try_again) || is(std::errc::operation_would_block)) {
     return false;
   }
-  // Nothing was wrong with us: a signal, or a peer that left. Linux also reports pending network errors
-  // of the newcomer here (accept(2)).
+  // Nothing was wrong with us: a signal, or a peer that left. Linux also reports pending network
+  // errors of the newcomer here (accept(2)).
   if (is(std::errc::interrupted)) return true;
   if (is(std::errc::connection_aborted) || is(std::errc::protocol_error) ||
       is(std::errc::network_down) || is(std::errc::network_unreachable) ||

@@ -141,6 +141,11 @@ Result set_reuse_port_balanced(int fd) {
 #endif
 }
 
+bool is_socket_path(const std::string& path) {
+  struct stat status {};
+  return Result(system_calls().lstat(path.c_str(), &status)).ok() && S_ISSOCK(status.st_mode);
+}
+
 Result remove_path(const std::string& path) { return Result(system_calls().unlink(path.c_str())); }
 
 }  // namespace pollard::platform

@@ -21,8 +21,8 @@ Result listen_socket(int fd, int backlog);
 Result connect_socket(int fd, const Endpoint& endpoint);
 Result shutdown_sending(int fd);
 
-/// accept4(2), or accept and fcntl: a non-blocking socket, and where it came from. Flags are set and
-/// not inherited: the BSDs pass O_NONBLOCK on, Linux doesn't.
+/// accept4(2), or accept and fcntl: a non-blocking socket, and where it came from. Flags are set
+/// and not inherited: the BSDs pass O_NONBLOCK on, Linux doesn't.
 Result accept_socket(int listener, Endpoint& peer);
 
 /// getsockname(2) and getpeername(2).
@@ -40,14 +40,17 @@ Result set_keep_alive(int fd, bool on);
 Result set_send_buffer(int fd, int bytes);
 Result set_receive_buffer(int fd, int bytes);
 
-/// SO_LINGER: with an interval of zero, close() resets the connection (RST) and drops what is unsent;
-/// without one, it sends in the background.
+/// SO_LINGER: with an interval of zero, close() resets the connection (RST) and drops what is
+/// unsent; without one, it sends in the background.
 Result set_linger(int fd, std::optional<std::chrono::seconds> interval);
 
-/// Lets several listeners share a port with the kernel spreading connections evenly over them: Linux's
-/// SO_REUSEPORT, FreeBSD's SO_REUSEPORT_LB. ENOTSUP elsewhere, where SO_REUSEPORT means that the
-/// newest listener gets everything.
+/// Lets several listeners share a port with the kernel spreading connections evenly over them:
+/// Linux's SO_REUSEPORT, FreeBSD's SO_REUSEPORT_LB. ENOTSUP elsewhere, where SO_REUSEPORT means
+/// that the newest listener gets everything.
 Result set_reuse_port_balanced(int fd);
+
+/// Whether a socket is what lies at `path` (lstat(2)): no file, and no link to a socket either.
+[[nodiscard]] bool is_socket_path(const std::string& path);
 
 /// unlink(2) of a Unix-domain socket's path.
 Result remove_path(const std::string& path);

@@ -37,6 +37,7 @@ std::ptrdiff_t real_pread(int fd, void* bytes, std::size_t size, std::int64_t of
 }
 int real_open(const char* path, int flags) { return checked(::open(path, flags)); }
 int real_unlink(const char* path) { return checked(::unlink(path)); }
+int real_lstat(const char* path, struct stat* status) { return checked(::lstat(path, status)); }
 int real_fcntl(int fd, int command, int argument) {
   return checked(::fcntl(fd, command, argument));
 }
@@ -96,7 +97,8 @@ int real_eventfd(unsigned, int) { return -ENOSYS; }
 
 #if POLLARD_SENDFILE_LINUX
 // Linux's sendfile takes no MSG_NOSIGNAL, and Linux has no SO_NOSIGPIPE: a peer that is gone would
-// end the program. So SIGPIPE is held back in this thread during the call, and taken away if it came.
+// end the program. So SIGPIPE is held back in this thread during the call, and taken away if it
+// came.
 std::ptrdiff_t real_sendfile(int socket, int file, std::int64_t offset, std::size_t size) {
   sigset_t pipe_signal;
   sigset_t before;
@@ -214,6 +216,7 @@ constexpr SystemCalls kReal = {
     .pread = real_pread,
     .open = real_open,
     .unlink = real_unlink,
+    .lstat = real_lstat,
     .fcntl = real_fcntl,
     .pipe = real_pipe,
     .pipe2 = real_pipe2,

@@ -16,6 +16,7 @@
 #include "pollard/platform/features.h"
 #include "pollard/platform/kqueue.h"
 
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>  // NOLINT(modernize-deprecated-headers): clockid_t is POSIX's, not ISO C's
 
@@ -29,6 +30,7 @@ struct SystemCalls {
   std::ptrdiff_t (*pread)(int fd, void* bytes, std::size_t size, std::int64_t offset);
   int (*open)(const char* path, int flags);
   int (*unlink)(const char* path);
+  int (*lstat)(const char* path, struct stat* status);
   int (*fcntl)(int fd, int command, int argument);
   int (*pipe)(int fds[2]);
   int (*pipe2)(int fds[2], int flags);
