@@ -598,7 +598,7 @@ void TcpConnection::close(DisconnectReason reason) {
   if (ended()) return;
   const TcpConnectionPtr keep = self_;
   enter(State::kDisconnected);
-  stop_watching();
+  stop_watching_before_close();
   socket_.reset();
   direct_ = {};
   release_output();

@@ -39,6 +39,13 @@ void Watcher::stop_watching() {
   loop_->watchers_.erase(std::exchange(key_, SlotKey::kNone));
 }
 
+void Watcher::stop_watching_before_close() {
+  if (!watching()) return;
+  loop_->assert_in_loop_thread();
+  loop_->poller_->remove_before_close(fd_);
+  loop_->watchers_.erase(std::exchange(key_, SlotKey::kNone));
+}
+
 void Watcher::continue_next_turn(Readiness again) {
   if (watching()) loop_->continuations_.push_back({key_, again});
 }

@@ -18,7 +18,7 @@ struct Endpoint {
   std::uint16_t port = 0;                    // host byte order
   std::uint32_t scope = 0;                   // IPv6: the interface of a link-local address
   std::array<std::uint8_t, 16> ip{};         // network byte order; IPv4 uses the first four
-  std::shared_ptr<const std::string> path;   // Unix; begins with NUL in Linux's abstract namespace
+  std::shared_ptr<const std::string> path = {};  // Unix; begins with NUL in Linux's abstract namespace
 
   friend bool operator==(const Endpoint& left, const Endpoint& right) {
     return left.family == right.family && left.port == right.port && left.scope == right.scope &&

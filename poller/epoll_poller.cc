@@ -72,6 +72,9 @@ class EpollPoller final : public Poller {
     return events;
   }
 
+  // Closing ends it, unless a duplicate lives on, whose first event then makes a new set.
+  std::error_code apply_close(int, Interest) override { return {}; }
+
   std::error_code collect(std::optional<Duration> timeout) override {
     const Result found = wait_for(timeout);
     if (found.interrupted()) return {};

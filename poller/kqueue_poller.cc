@@ -89,6 +89,9 @@ class KqueuePoller final : public Poller {
     return error == std::errc::broken_pipe ? std::error_code() : error;
   }
 
+  // Closing drops the filters.
+  std::error_code apply_close(int, Interest) override { return {}; }
+
   std::error_code collect(std::optional<Duration> timeout) override {
     if (events_.size() < changes_.size()) events_.resize(changes_.size());
     const Result found = platform::kqueue_wait(queue_.get(), changes_, events_, timeout);

@@ -82,6 +82,10 @@ class Poller {
   /// again; no_such_file_or_directory for a stranger.
   std::error_code remove(int fd);
 
+  /// The same for a descriptor that the caller closes next: a mechanism that forgets what is closed is
+  /// spared the call.
+  std::error_code remove_before_close(int fd);
+
   /// Waits until something is ready or the timeout has passed (absent: without end; zero: not at all),
   /// then next() gives what was found. Events of the wait before that were not taken are forgotten;
   /// being level-triggered, or kept in the kernel's state, they come again, except for edges.
@@ -126,6 +130,11 @@ class Poller {
   /// kNone ends. When may_defer() is true, a collect() follows at once, and the work may ride along
   /// with it. Called with from == to only to ask for edges again.
   virtual std::error_code apply(int fd, Interest from, Interest to) = 0;
+
+  /// What apply(fd, from, kNone) is, when the descriptor is closed next.
+  virtual std::error_code apply_close(int fd, Interest from) {
+    return apply(fd, from, Interest::kNone);
+  }
 
   /// Waits, and calls report() for what is ready. A call interrupted by a signal found nothing.
   virtual std::error_code collect(std::optional<Duration> timeout) = 0;
@@ -206,6 +215,7 @@ class Poller {
     return true;
   }
   void withhold(int fd, Record& record);
+  [[nodiscard]] std::error_code end_registration(int fd, Interest& applied);
   void note_change(int fd, Record& record);
   void apply_changes();
 

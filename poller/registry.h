@@ -27,7 +27,7 @@ struct PollerEntry {
   std::function<std::unique_ptr<Poller>()> create;
   /// Does real work with the mechanism: an empty string if it works, otherwise why it doesn't, in words
   /// for a person. May be left out: then one is made and has to report a byte in a pipe.
-  std::function<std::string()> probe;
+  std::function<std::string()> probe = {};
 };
 
 /// All registered pollers in order of preference, ours first. Any thread.

@@ -1,6 +1,7 @@
 // Registrations that end at a bad moment: within a batch, under a number that is used again, with a
 // duplicate of the descriptor alive, without remove().
 #include <algorithm>
+#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
@@ -148,6 +149,29 @@ POLLARD_EACH_EDGE_BACKEND(edges_survive_a_haunted_set) {
   watch.collect();
   write_text(other.far.get(), "edge");
   BOOST_TEST(watch.await(other.near).readable);
+}
+
+POLLARD_EACH_BACKEND(removing_before_a_close_leaves_nothing_behind) {
+  for (const Interest interest : {Interest::kRead, Interest::kWrite, Interest::kBoth}) {
+    Faults faults;
+    Watch watch(backend);
+    Pair pair = socket_pair();
+    watch.add(pair.near, interest);
+    const Descriptor ghost = duplicate(pair.near.get(), 100);
+    const int number = pair.near.get();
+    const std::size_t before = faults.count(Call::kAny);
+    BOOST_TEST(watch->remove_before_close(number) == std::error_code());
+    BOOST_TEST(faults.count(Call::kAny) == before, "the close is all it takes");
+    BOOST_TEST(watch->remove_before_close(number).value() == ENOENT);
+    pair.near.reset();
+    Pair fresh = socket_pair();
+    if (fresh.near.get() != number) fresh.near = move_to(std::move(fresh.near), number);
+    watch.add(fresh.near, Interest::kRead);
+    write_text(pair.far.get(), "to nobody");
+    expect_no_spin(watch);
+    write_text(fresh.far.get(), "to its owner");
+    BOOST_TEST(watch.await(fresh.near).readable);
+  }
 }
 
 // Leaving a haunted set behind takes a descriptor for a moment.
