@@ -1,5 +1,6 @@
-// A handle to something that will happen: it is cancelled when the handle dies, so whoever is called
-// back owns the Timer as a member and needs no further care. Loops make them: EventLoop::at, after, every.
+// A handle to something that will happen: it is cancelled when the handle dies, so whoever is
+// called back owns the Timer as a member and needs no further care. Loops make them: EventLoop::at,
+// after, every.
 #pragma once
 
 #include "pollard/base/clock.h"
@@ -26,8 +27,8 @@ class [[nodiscard]] Timer {
   /// Whether it will happen (again).
   [[nodiscard]] bool active() const { return queue_ != nullptr; }
 
-  /// Puts it off, or forward, to `deadline`. Putting off is two stores: the queue finds out when the
-  /// old deadline comes. No effect on a timer that isn't active.
+  /// Puts it off, or forward, to `deadline`. Putting off is two stores: the queue finds out when
+  /// the old deadline comes. No effect on a timer that isn't active.
   void restart_at(MonotonicTime deadline);
 
   /// Lets it happen without a handle.

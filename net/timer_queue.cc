@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::size_t kArity = 4;
 
-// The next multiple of the period behind `now`: a loop that was held up doesn't catch up in a burst.
+// The next multiple of the period behind `now`: a loop that was held up doesn't catch up in a
+// burst.
 MonotonicTime next_turn(MonotonicTime deadline, Duration period, MonotonicTime now) {
   const MonotonicTime next = saturating_add(deadline, period);
   if (next > now) return next;
@@ -55,7 +56,7 @@ TimerQueue::~TimerQueue() {
 Timer TimerQueue::add(MonotonicTime deadline, Duration period, Task task) {
   POLLARD_ASSERT(period >= Duration::zero(), "a period is not negative");
   const SlotKey key = slots_.insert(
-      Slot{.task = std::move(task), .deadline = deadline, .period = period});
+      Slot{.task = std::move(task), .deadline = std::max(deadline, earliest_), .period = period});
   enqueue(key, *slots_.find(key));
   return {*this, key};
 }
@@ -75,8 +76,8 @@ void TimerQueue::cancel(SlotKey key) {
 
 void TimerQueue::restart(SlotKey key, MonotonicTime deadline) {
   Slot& slot = *slots_.find(key);
-  slot.deadline = deadline;
-  if (deadline >= slot.entry_deadline) return;  // its entry comes up early and is put back
+  slot.deadline = std::max(deadline, earliest_);
+  if (slot.deadline >= slot.entry_deadline) return;  // its entry comes up early and is put back
   ++void_entries_;
   enqueue(key, slot);
   sweep_if_worthwhile();
@@ -109,12 +110,15 @@ std::optional<MonotonicTime> TimerQueue::next_deadline() {
 
 void TimerQueue::run_due(MonotonicTime now) {
   const std::uint64_t newest = sequence_;
+  // What is set meanwhile stands behind all that is due, however long its time has passed.
+  earliest_ = now;
   while (settle_top() && heap_.front().deadline <= now && heap_.front().sequence <= newest) {
     const SlotKey key = heap_.front().key;
     pop();
     ++ran_;
     run(key, now);
   }
+  earliest_ = MonotonicTime{};
 }
 
 // The task is moved out while it runs: it may cancel itself, or set timers that move the slots.

@@ -1,6 +1,6 @@
-// The timers of one loop: a 4-ary heap of deadlines beside a slot map of what is to happen. Cancelling
-// and putting off leave the heap alone; an entry that has become void is recognised when it comes up,
-// or swept out with others when they are the majority.
+// The timers of one loop: a 4-ary heap of deadlines beside a slot map of what is to happen.
+// Cancelling and putting off leave the heap alone; an entry that has become void is recognised when
+// it comes up, or swept out with others when they are the majority.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,8 @@ class TimerQueue {
 
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
   [[nodiscard]] bool empty() const { return slots_.size() == 0; }
+  /// How long the heap is, void entries included: about twice size() at the most.
+  [[nodiscard]] std::size_t entries() const { return heap_.size(); }
 
  private:
   friend class Timer;
@@ -77,6 +79,7 @@ class TimerQueue {
   std::uint64_t sequence_ = 0;
   std::uint64_t ran_ = 0;
   std::size_t void_entries_ = 0;
+  MonotonicTime earliest_{};  // what is set for a time before it is set for this one
 };
 
 }  // namespace pollard

@@ -1,0 +1,571 @@
+// Timers: the queue by itself, under a clock of its own, and the handles to what is in it.
+#include "pollard/net/timer.h"
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "pollard/base/random.h"
+#include "pollard/net/timer_queue.h"
+
+namespace pollard::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr MonotonicTime time_of(std::int64_t ticks) { return MonotonicTime(Duration(ticks)); }
+
+// A queue, and the names of the timers that have run.
+struct Fixture {
+  std::optional<TimerQueue> queue{std::in_place};
+  std::string ran;
+
+  Timer add(char name, std::int64_t deadline, std::int64_t period = 0) {
+    return queue->add(time_of(deadline), Duration(period), [this, name] { ran += name; });
+  }
+  Timer add_task(std::int64_t deadline, Task task, std::int64_t period = 0) {
+    return queue->add(time_of(deadline), Duration(period), std::move(task));
+  }
+  void run_due(std::int64_t now) { queue->run_due(time_of(now)); }
+
+  // The names of what ran.
+  std::string run(std::int64_t now) {
+    ran.clear();
+    run_due(now);
+    return ran;
+  }
+};
+
+BOOST_AUTO_TEST_SUITE(timer)
+
+BOOST_AUTO_TEST_CASE(timers_happen_in_the_order_of_their_deadlines) {
+  Fixture f;
+  const Timer c = f.add('c', 30);
+  const Timer a = f.add('a', 10);
+  const Timer d = f.add('d', 40);
+  const Timer b = f.add('b', 20);
+  BOOST_TEST((f.queue->next_deadline() == time_of(10)));
+  BOOST_TEST(f.run(9) == "");
+  BOOST_TEST(f.run(10) == "a");
+  BOOST_TEST((f.queue->next_deadline() == time_of(20)));
+  BOOST_TEST(f.run(39) == "bc");
+  BOOST_TEST(f.run(1000) == "d");
+  BOOST_TEST(f.run(1000) == "");
+  BOOST_TEST(f.queue->empty());
+  BOOST_TEST((f.queue->next_deadline() == std::nullopt));
+  BOOST_TEST(f.queue->ran() == 4U);
+}
+
+BOOST_AUTO_TEST_CASE(timers_of_one_deadline_happen_in_the_order_in_which_they_were_set) {
+  Fixture f;
+  std::vector<Timer> timers;
+  std::string expected;
+  for (char name = 'A'; name <= 'z'; ++name) {
+    timers.push_back(f.add(name, 10));
+    expected += name;
+  }
+  BOOST_TEST(f.run(10) == expected);
+}
+
+BOOST_AUTO_TEST_CASE(a_handle_is_active_until_its_timer_has_happened) {
+  Fixture f;
+  BOOST_TEST(!Timer().active());
+  bool active_inside = true;
+  Timer timer;
+  timer = f.add_task(10, [&] { active_inside = timer.active(); });
+  BOOST_TEST(timer.active());
+  f.run_due(10);
+  BOOST_TEST(!active_inside);
+  BOOST_TEST(!timer.active());
+  timer.cancel();
+  timer.restart_at(time_of(20));
+  timer.detach();
+  BOOST_TEST(f.queue->empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_timer_does_not_happen) {
+  Fixture f;
+  Timer a = f.add('a', 10);
+  Timer b = f.add('b', 20);
+  { const Timer dies = f.add('x', 15); }
+  b.cancel();
+  b.cancel();
+  BOOST_TEST(!b.active());
+  BOOST_TEST(f.queue->size() == 1U);
+  BOOST_TEST(f.run(100) == "a");
+  a.cancel();
+  BOOST_TEST(f.queue->empty());
+}
+
+BOOST_AUTO_TEST_CASE(the_next_deadline_is_that_of_a_living_timer) {
+  Fixture f;
+  Timer first = f.add('a', 10);
+  const Timer second = f.add('b', 20);
+  first.cancel();
+  BOOST_TEST((f.queue->next_deadline() == time_of(20)));
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_task_is_destroyed_at_once) {
+  Fixture f;
+  const auto held = std::make_shared<int>(0);
+  Timer timer = f.add_task(10, [held] {});
+  BOOST_TEST(held.use_count() == 2);
+  timer.cancel();
+  BOOST_TEST(held.use_count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_task_holds_lives_until_it_returns_and_no_longer) {
+  for (const std::int64_t period : {0, 10}) {
+    Fixture f;
+    auto held = std::make_shared<int>(0);
+    const std::weak_ptr<int> watched = held;
+    Timer timer;
+    bool alive_inside = false;
+    timer = f.add_task(
+        10,
+        [&, held = std::move(held)] {
+          timer.cancel();
+          alive_inside = watched.lock() != nullptr;
+        },
+        period);
+    f.run_due(10);
+    BOOST_TEST(alive_inside);
+    BOOST_TEST(watched.expired());
+    BOOST_TEST(f.queue->empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_handle_may_die_inside_its_own_callback) {
+  for (const std::int64_t period : {0, 10}) {
+    Fixture f;
+    auto owner = std::make_unique<Timer>();
+    int ran = 0;
+    *owner = f.add_task(
+        10,
+        [&] {
+          owner.reset();
+          ++ran;
+        },
+        period);
+    f.run_due(10);
+    f.run_due(100);
+    BOOST_TEST(ran == 1);
+    BOOST_TEST(f.queue->empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_callback_may_cancel_timers_that_are_due_already) {
+  Fixture f;
+  Timer b;
+  Timer d;
+  const Timer a = f.add_task(1, [&] {
+    f.ran += 'a';
+    b.cancel();
+    d.cancel();
+  });
+  b = f.add('b', 1);
+  const Timer c = f.add('c', 1);
+  d = f.add('d', 1, 5);
+  BOOST_TEST(f.run(10) == "ac");
+  BOOST_TEST(f.run(100) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_handle_is_moved_and_its_timer_goes_with_it) {
+  Fixture f;
+  Timer first = f.add('a', 10);
+  Timer second = std::move(first);
+  BOOST_TEST(!first.active());  // NOLINT(bugprone-use-after-move)
+  BOOST_TEST(second.active());
+  first.cancel();
+  BOOST_TEST(second.active());
+  Timer other = f.add('b', 10);
+  other = std::move(second);  // the timer that it had is cancelled
+  BOOST_TEST(f.queue->size() == 1U);
+  Timer& itself = other;
+  other = std::move(itself);
+  BOOST_TEST(other.active());
+  BOOST_TEST(f.run(10) == "a");
+  BOOST_TEST(!other.active());
+}
+
+BOOST_AUTO_TEST_CASE(a_handle_that_is_moved_inside_its_callback_still_cancels) {
+  Fixture f;
+  Timer first;
+  Timer second;
+  first = f.add_task(
+      10,
+      [&] {
+        f.ran += 'p';
+        if (first.active()) second = std::move(first);
+      },
+      10);
+  BOOST_TEST(f.run(10) == "p");
+  BOOST_TEST(second.active());
+  second.cancel();
+  BOOST_TEST(f.run(100) == "");
+}
+
+BOOST_AUTO_TEST_CASE(handles_in_a_growing_vector_stay_theirs) {
+  Fixture f;
+  std::vector<Timer> timers;
+  for (int i = 0; i < 1000; ++i) timers.push_back(f.add('x', i));
+  for (std::size_t i = 0; i < timers.size(); i += 2) timers[i].cancel();
+  BOOST_TEST(f.run(2000).size() == 500U);
+}
+
+BOOST_AUTO_TEST_CASE(a_handle_may_outlive_its_queue) {
+  Fixture f;
+  Timer once = f.add('a', 10);
+  Timer periodic = f.add('b', 10, 10);
+  Timer moved = f.add('c', 10);
+  Timer target = std::move(moved);
+  f.queue.reset();
+  for (Timer* timer : {&once, &periodic, &target}) {
+    BOOST_TEST(!timer->active());
+    timer->restart_at(time_of(20));
+    timer->detach();
+    timer->cancel();
+  }
+  BOOST_TEST(f.ran == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_queue_destroys_the_tasks_that_it_holds_with_the_handles_inside) {
+  Fixture f;
+  const auto held = std::make_shared<int>(0);
+  auto inner = std::make_unique<Timer>(f.add('a', 10));
+  f.add_task(20, [held, inner = std::move(inner)] {}).detach();
+  f.queue.reset();
+  BOOST_TEST(held.use_count() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_detached_timer_happens_without_a_handle) {
+  Fixture f;
+  f.add('a', 10).detach();
+  Timer periodic = f.add('b', 10, 10);
+  periodic.detach();
+  BOOST_TEST(!periodic.active());
+  periodic.cancel();  // nothing of it any more
+  BOOST_TEST(f.run(10) == "ab");
+  BOOST_TEST(f.run(20) == "b");
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_is_put_off_and_forward) {
+  Fixture f;
+  Timer a = f.add('a', 10);
+  Timer b = f.add('b', 20);
+  a.restart_at(time_of(30));
+  BOOST_TEST((f.queue->next_deadline() == time_of(20)));
+  BOOST_TEST(f.run(29) == "b");
+  BOOST_TEST(f.run(30) == "a");
+  a = f.add('a', 100);
+  a.restart_at(time_of(50));
+  BOOST_TEST((f.queue->next_deadline() == time_of(50)));
+  a.restart_at(time_of(70));
+  BOOST_TEST((f.queue->next_deadline() == time_of(70)));
+  a.restart_at(time_of(60));
+  a.restart_at(time_of(65));
+  BOOST_TEST(f.run(64) == "");
+  BOOST_TEST(f.run(65) == "a");
+  BOOST_TEST(f.run(1000) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_that_is_restarted_all_the_time_costs_no_memory) {
+  Fixture f;
+  Timer later = f.add('a', 1);
+  Timer earlier = f.add('b', 1'000'000);
+  std::size_t most = 0;
+  for (std::int64_t i = 1; i <= 100'000; ++i) {
+    later.restart_at(time_of(i));
+    earlier.restart_at(time_of(1'000'000 - i));
+    most = std::max(most, f.queue->entries());
+  }
+  BOOST_TEST(most <= 200U);
+  BOOST_TEST(f.queue->size() == 2U);
+  BOOST_TEST((f.queue->next_deadline() == time_of(100'000)));
+  BOOST_TEST(f.run(899'999) == "a");
+  BOOST_TEST(f.run(900'000) == "b");
+}
+
+BOOST_AUTO_TEST_CASE(timers_that_are_set_and_cancelled_all_the_time_cost_no_memory) {
+  Fixture f;
+  std::vector<Timer> living;
+  for (int i = 0; i < 100; ++i) living.push_back(f.add('x', 1'000'000));
+  std::size_t most = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const Timer timer = f.add('y', 1000 + i);
+    most = std::max(most, f.queue->entries());
+  }
+  BOOST_TEST(most <= 400U);
+  BOOST_TEST(f.run(1'000'000).size() == 100U);
+}
+
+BOOST_AUTO_TEST_CASE(a_periodic_timer_stays_in_step) {
+  Fixture f;
+  const Timer timer = f.add('p', 10, 10);
+  BOOST_TEST(f.run(10) == "p");
+  BOOST_TEST(f.run(19) == "");
+  BOOST_TEST(f.run(23) == "p");  // late, and yet the next is due at 30
+  BOOST_TEST(f.run(29) == "");
+  BOOST_TEST(f.run(30) == "p");
+  BOOST_TEST(timer.active());
+}
+
+BOOST_AUTO_TEST_CASE(a_periodic_timer_that_missed_turns_runs_once_and_not_in_a_burst) {
+  Fixture f;
+  const Timer timer = f.add('p', 10, 10);
+  BOOST_TEST(f.run(75) == "p");
+  BOOST_TEST((f.queue->next_deadline() == time_of(80)));
+  BOOST_TEST(f.run(79) == "");
+  BOOST_TEST(f.run(100) == "p");  // exactly on a turn: that one has happened
+  BOOST_TEST((f.queue->next_deadline() == time_of(110)));
+}
+
+BOOST_AUTO_TEST_CASE(a_periodic_timer_can_be_restarted_from_its_callback) {
+  Fixture f;
+  Timer timer;
+  timer = f.add_task(
+      10,
+      [&] {
+        f.ran += 'p';
+        timer.restart_at(time_of(25));
+      },
+      10);
+  BOOST_TEST(f.run(10) == "p");
+  BOOST_TEST((f.queue->next_deadline() == time_of(25)));
+  BOOST_TEST(f.run(24) == "");
+  BOOST_TEST(f.run(25) == "p");
+}
+
+BOOST_AUTO_TEST_CASE(deadlines_at_the_ends_of_the_time_line_are_deadlines) {
+  Fixture f;
+  const Timer never = f.add_task(
+      0, [&] { f.ran += 'n'; }, 0);
+  const Timer last = f.queue->add(MonotonicTime::max(), Duration::zero(), [&] { f.ran += 'l'; });
+  const Timer first = f.queue->add(MonotonicTime::min(), Duration(3), [&] { f.ran += 'f'; });
+  const Timer endless = f.queue->add(time_of(5), Duration::max(), [&] { f.ran += 'e'; });
+  BOOST_TEST(f.run(10) == "nfe");
+  BOOST_TEST((f.queue->next_deadline() == time_of(12)));
+  BOOST_TEST(f.run(12) == "f");
+  BOOST_TEST(f.run(INT64_MAX - 1) == "f");
+}
+
+BOOST_AUTO_TEST_CASE(a_timer_that_throws_leaves_the_others_due) {
+  Fixture f;
+  const Timer a = f.add('a', 10);
+  const Timer thrower = f.add_task(10, [] { throw std::runtime_error("thrown"); });
+  const Timer b = f.add('b', 10);
+  BOOST_CHECK_THROW(f.run_due(10), std::runtime_error);
+  BOOST_TEST(f.ran == "a");
+  BOOST_TEST(!thrower.active());
+  BOOST_TEST((f.queue->next_deadline() == time_of(10)));
+  BOOST_TEST(f.run(10) == "b");
+}
+
+BOOST_AUTO_TEST_CASE(a_periodic_timer_that_throws_goes_on) {
+  Fixture f;
+  const Timer thrower = f.add_task(
+      10,
+      [&] {
+        f.ran += 't';
+        throw std::runtime_error("thrown");
+      },
+      10);
+  BOOST_CHECK_THROW(f.run_due(10), std::runtime_error);
+  BOOST_TEST(thrower.active());
+  BOOST_CHECK_THROW(f.run_due(20), std::runtime_error);
+  BOOST_TEST(f.ran == "tt");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_callback_sets_for_the_past_waits_for_the_next_run) {
+  Fixture f;
+  int ran = 0;
+  std::function<void()> again = [&] {
+    ++ran;
+    f.add_task(0, [&] { again(); }).detach();
+  };
+  f.add_task(10, [&] { again(); }).detach();
+  for (int turn = 1; turn <= 5; ++turn) {
+    f.run_due(10);
+    BOOST_TEST(ran == turn);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_set_for_the_past_again_and_again_holds_up_no_other_timer) {
+  Fixture f;
+  std::function<void()> again = [&] {
+    f.ran += 'a';
+    f.add_task(0, [&] { again(); }).detach();
+  };
+  f.add_task(1, [&] { again(); }).detach();
+  const Timer b = f.add('b', 5);
+  const Timer p = f.add('p', 6, 100);
+  BOOST_TEST(f.run(10) == "abp");
+  BOOST_TEST(f.run(10) == "a");
+}
+
+BOOST_AUTO_TEST_CASE(a_periodic_timer_that_restarts_itself_for_the_past_runs_once_a_turn) {
+  Fixture f;
+  Timer timer;
+  timer = f.add_task(
+      10,
+      [&] {
+        f.ran += 'p';
+        timer.restart_at(time_of(0));
+      },
+      1000);
+  BOOST_TEST(f.run(10) == "p");
+  BOOST_TEST(f.run(10) == "p");
+  BOOST_TEST(f.run(11) == "p");
+}
+
+BOOST_AUTO_TEST_CASE(a_due_timer_that_a_callback_puts_off_does_not_happen_yet) {
+  Fixture f;
+  Timer b;
+  const Timer a = f.add_task(5, [&] { b.restart_at(time_of(50)); });
+  b = f.add('b', 5);
+  BOOST_TEST(f.run(10) == "");
+  BOOST_TEST(f.run(50) == "b");
+}
+
+BOOST_AUTO_TEST_CASE(a_destroyed_task_may_cancel_and_set_other_timers) {
+  Fixture f;
+  Timer other = f.add('x', 10);
+  struct Guard {
+    std::function<void()> at_end;
+    ~Guard() { at_end(); }
+  };
+  auto guard = std::make_shared<Guard>();
+  guard->at_end = [&] {
+    other.cancel();
+    f.add('y', 10).detach();
+  };
+  Timer timer = f.add_task(10, [guard = std::move(guard)] {});
+  timer.cancel();
+  BOOST_TEST(f.run(10) == "y");
+}
+
+// Timers by name in a map beside the queue, and random operations on both.
+class Model {
+ public:
+  explicit Model(std::uint64_t seed) : random_(seed) {}
+
+  void step() {
+    switch (random_.up_to(9)) {
+      case 0:
+      case 1:
+      case 2: add(); break;
+      case 3: cancel(); break;
+      case 4:
+      case 5:
+      case 6: restart(); break;
+      case 7: move(); break;
+      default: advance(); break;
+    }
+    BOOST_REQUIRE(queue_.size() == model_.size());
+    BOOST_REQUIRE(queue_.entries() <= 2 * model_.size() + 130);
+  }
+
+ private:
+  struct Expected {
+    std::int64_t deadline;
+    std::int64_t period;
+  };
+
+  void add() {
+    const int name = next_++;
+    const std::int64_t deadline = now_ + some(200) - 20;
+    const std::int64_t period = random_.up_to(3) == 0 ? 1 + some(60) : 0;
+    timers_[name] = queue_.add(time_of(deadline), Duration(period), [this, name] { ran(name); });
+    model_[name] = {deadline, period};
+  }
+
+  void cancel() {
+    const auto found = pick();
+    if (found == timers_.end()) return;
+    model_.erase(found->first);
+    timers_.erase(found);
+  }
+
+  void restart() {
+    const auto found = pick();
+    if (found == timers_.end()) return;
+    const std::int64_t deadline = now_ + some(300) - 20;
+    found->second.restart_at(time_of(deadline));
+    const auto expected = model_.find(found->first);
+    if (expected != model_.end()) expected->second.deadline = deadline;
+  }
+
+  void move() {
+    const auto found = pick();
+    if (found == timers_.end()) return;
+    Timer elsewhere = std::move(found->second);
+    found->second = std::move(elsewhere);
+    BOOST_REQUIRE(found->second.active() == (model_.count(found->first) == 1));
+  }
+
+  void advance() {
+    now_ += some(40);
+    std::int64_t earliest = INT64_MAX;
+    for (const auto& [name, expected] : model_) earliest = std::min(earliest, expected.deadline);
+    const auto next = queue_.next_deadline();
+    BOOST_REQUIRE(next.has_value() == !model_.empty());
+    if (next.has_value()) BOOST_REQUIRE((*next == time_of(earliest)));
+    last_ = INT64_MIN;
+    queue_.run_due(time_of(now_));
+    for (const auto& [name, expected] : model_) BOOST_REQUIRE(expected.deadline > now_);
+  }
+
+  // In the callback: it was due, in order, and is never heard of again unless it is periodic.
+  void ran(int name) {
+    const auto found = model_.find(name);
+    BOOST_REQUIRE(found != model_.end());
+    Expected& expected = found->second;
+    BOOST_REQUIRE(expected.deadline <= now_);
+    BOOST_REQUIRE(expected.deadline >= last_);
+    last_ = expected.deadline;
+    if (expected.period == 0) {
+      model_.erase(found);
+    } else {
+      while (expected.deadline <= now_) expected.deadline += expected.period;
+    }
+  }
+
+  std::int64_t some(std::uint64_t bound) { return static_cast<std::int64_t>(random_.up_to(bound)); }
+
+  std::map<int, Timer>::iterator pick() {
+    if (timers_.empty()) return timers_.end();
+    const auto found =
+        timers_.lower_bound(static_cast<int>(random_.up_to(static_cast<std::uint64_t>(next_))));
+    return found == timers_.end() ? timers_.begin() : found;
+  }
+
+  SplitMix64 random_;
+  TimerQueue queue_;
+  std::map<int, Timer> timers_;
+  std::map<int, Expected> model_;
+  std::int64_t now_ = 1000;
+  std::int64_t last_ = 0;
+  int next_ = 0;
+};
+
+BOOST_AUTO_TEST_CASE(it_does_what_a_sorted_list_does) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    BOOST_TEST_CONTEXT("seed " << seed) {
+      Model model(seed);
+      for (int step = 0; step < 3000; ++step) model.step();
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace pollard::testing
