@@ -125,8 +125,8 @@ std::optional<Duration> EventLoop::time_to_sleep(std::optional<Duration> limit) 
 }
 
 bool EventLoop::has_work() const {
-  return !continuations_.empty() || !turn_end_.empty() || next_task_ < tasks_.size() || mailbox_->has_mail() ||
-         pending_ != nullptr || stop_taken_;
+  return !continuations_.empty() || !turn_end_.empty() || next_task_ < tasks_.size() ||
+         mailbox_->has_mail() || pending_ != nullptr || stop_taken_;
 }
 
 template <class Work>
@@ -189,7 +189,11 @@ void EventLoop::dispatch_continuations() {
   if (continuations_.empty()) return;
   std::swap(continuations_, running_continuations_);
   for (const Continuation& continuation : running_continuations_) {
-    guarded([&] { ready(continuation.key, continuation.ready); });
+    if (pending_ == nullptr) {
+      guarded([&] { ready(continuation.key, continuation.ready); });
+    } else {
+      continuations_.push_back(continuation);
+    }
   }
   running_continuations_.clear();
 }
@@ -198,7 +202,7 @@ bool EventLoop::run_tasks() {
   if (next_task_ == tasks_.size() && mailbox_->has_mail()) {
     tasks_.clear();
     next_task_ = 0;
-    stop_taken_ = mailbox_->take(tasks_);
+    stop_taken_ = mailbox_->take(tasks_) || stop_taken_;  // a run that threw may have left one
   }
   while (pending_ == nullptr && next_task_ < tasks_.size()) {
     guarded([this] {
