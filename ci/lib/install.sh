@@ -45,7 +45,7 @@ packages_of() {
     npm:apt) echo npm ;;
     npm:brew) echo node ;;
     npm:pkg) echo npm ;;
-    socat:* | curl:*) echo "$1" ;;
+    socat:* | curl:* | strace:apt) echo "$1" ;;
     pkg-config:apt | pkg-config:pkgin) echo pkg-config ;;
     pkg-config:brew | pkg-config:pkg) echo pkgconf ;;
     nc:apt) echo netcat-openbsd ;;
