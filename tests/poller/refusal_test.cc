@@ -96,8 +96,7 @@ POLLARD_EACH_BACKEND(a_descriptor_that_was_refused_can_be_added_when_it_is_anoth
   const Descriptor spare = duplicate(watched.pair.far.get(), 500);
   const int number = duplicate(spare.get(), 500).get();
   BOOST_TEST((watched.add(number) == std::errc::bad_file_descriptor));
-  Pair fresh = socket_pair();
-  fresh.near = move_to(std::move(fresh.near), number);
+  const Pair fresh = socket_pair_at(number);
   BOOST_TEST(!watched.add(number));
   write_text(fresh.far.get(), "data");
   BOOST_TEST(watched.watch.ready(fresh.near) == kReadable);

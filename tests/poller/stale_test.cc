@@ -44,8 +44,7 @@ POLLARD_EACH_BACKEND(a_number_that_is_used_again_gets_no_event_of_its_predecesso
   const int number = batch.victim->near.get();
   batch.watch.remove(batch.victim->near);
   batch.victim->near.reset();
-  Pair fresh = socket_pair();
-  if (fresh.near.get() != number) fresh.near = move_to(std::move(fresh.near), number);
+  const Pair fresh = socket_pair_at(number);
   batch.watch.add(fresh.near, Interest::kRead);
   BOOST_TEST(batch.watch.take().empty());
   BOOST_TEST(batch.watch.ready(fresh.near) == kNothing);
@@ -77,8 +76,7 @@ POLLARD_EACH_BACKEND(a_change_that_waits_for_its_wait_dies_with_its_registration
   const int number = pair.near.get();
   watch.remove(pair.near);
   pair.near.reset();
-  Pair fresh = socket_pair();
-  if (fresh.near.get() != number) fresh.near = move_to(std::move(fresh.near), number);
+  const Pair fresh = socket_pair_at(number);
   watch.add(fresh.near, Interest::kRead);
   expect_silence(watch);
   watch.modify(fresh.near, Interest::kWrite);
@@ -127,8 +125,7 @@ POLLARD_EACH_BACKEND(the_next_owner_of_a_number_is_not_haunted_by_a_duplicate) {
   const int number = pair.near.get();
   pair.near.reset();
   watch->remove(number);
-  Pair fresh = socket_pair();
-  if (fresh.near.get() != number) fresh.near = move_to(std::move(fresh.near), number);
+  const Pair fresh = socket_pair_at(number);
   watch.add(fresh.near, Interest::kRead);
   write_text(pair.far.get(), "to nobody");
   expect_no_spin(watch);
@@ -164,8 +161,7 @@ POLLARD_EACH_BACKEND(removing_before_a_close_leaves_nothing_behind) {
     BOOST_TEST(faults.count(Call::kAny) == before, "the close is all it takes");
     BOOST_TEST(watch->remove_before_close(number).value() == ENOENT);
     pair.near.reset();
-    Pair fresh = socket_pair();
-    if (fresh.near.get() != number) fresh.near = move_to(std::move(fresh.near), number);
+    const Pair fresh = socket_pair_at(number);
     watch.add(fresh.near, Interest::kRead);
     write_text(pair.far.get(), "to nobody");
     expect_no_spin(watch);

@@ -10,6 +10,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "pollard/platform/io.h"
 #include "pollard/platform/poll.h"
@@ -57,6 +58,13 @@ Pair socket_pair() {
   Pair pair{Descriptor(fds[0]), Descriptor(fds[1])};
   must(platform::make_nonblocking(fds[0]), "fcntl");
   must(platform::make_nonblocking(fds[1]), "fcntl");
+  return pair;
+}
+
+Pair socket_pair_at(int number) {
+  Pair pair = socket_pair();
+  if (pair.far.get() == number) std::swap(pair.near, pair.far);
+  if (pair.near.get() != number) pair.near = move_to(std::move(pair.near), number);
   return pair;
 }
 

@@ -21,6 +21,9 @@ struct Pair {
 };
 [[nodiscard]] Pair socket_pair();
 
+/// The same, whose near end has this number, which must be free: what the next socket gets, or not.
+[[nodiscard]] Pair socket_pair_at(int number);
+
 struct Pipe {
   Descriptor read;
   Descriptor write;
