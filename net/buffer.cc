@@ -23,26 +23,12 @@ Buffer& Buffer::operator=(Buffer&& other) {
   return *this;
 }
 
-void Buffer::borrow(std::span<const std::byte> memory) {
-  clear();
-  if (memory.empty()) return;
-  begin_ = memory.data();
-  end_ = memory.data() + memory.size();
-}
-
 std::optional<std::size_t> Buffer::find(std::string_view what, std::size_t from) const {
   const std::size_t at = view().find(what, from);
   return at == std::string_view::npos ? std::nullopt : std::optional(at);
 }
 
-void Buffer::consume(std::size_t count) {
-  POLLARD_ASSERT(count <= size(), "more bytes consumed than there are");
-  begin_ += count;
-  release_if_empty();
-}
-
-void Buffer::release_if_empty() {
-  if (begin_ != end_) return;
+void Buffer::release() {
   storage_.reset();
   capacity_ = 0;
   begin_ = end_ = nullptr;
@@ -88,11 +74,7 @@ std::span<std::byte> Buffer::reserve(std::size_t count) {
 void Buffer::commit(std::size_t count) {
   POLLARD_ASSERT(count <= room(), "more bytes committed than were reserved");
   end_ += count;
-  release_if_empty();
-}
-
-void Buffer::own() {
-  if (borrows()) move_to(size());
+  if (empty()) release();
 }
 
 void Buffer::move_to(std::size_t new_capacity) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "pollard/base/assert.h"
+
 namespace pollard {
 
 /// A Buffer may stand over memory that belongs to somebody else: what a message handler reads lies
@@ -25,9 +27,13 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() = default;
 
-  /// Replaces the contents by `memory`, uncopied: it must stay as it is until own(), or until the
-  /// Buffer is empty, moved from or gone.
-  void borrow(std::span<const std::byte> memory);
+  /// Replaces the contents by `memory`, uncopied: it must stay as it is until own(), or until the Buffer
+  /// is empty, moved from or gone.
+  void borrow(std::span<const std::byte> memory) {
+    clear();
+    begin_ = memory.data();
+    end_ = memory.data() + memory.size();
+  }
 
   [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
   [[nodiscard]] bool empty() const { return begin_ == end_; }
@@ -42,7 +48,11 @@ class Buffer {
   [[nodiscard]] std::optional<std::size_t> find(std::string_view what, std::size_t from = 0) const;
 
   /// Removes the first `count` bytes, of which there must be as many.
-  void consume(std::size_t count);
+  void consume(std::size_t count) {
+    POLLARD_ASSERT(count <= size(), "more bytes consumed than there are");
+    begin_ += count;
+    if (begin_ == end_ && capacity_ != 0) release();
+  }
   void clear() { consume(size()); }
 
   /// Removes the first `count` bytes, or all, and hands them out.
@@ -64,11 +74,13 @@ class Buffer {
   /// Whether the contents lie in somebody else's memory.
   [[nodiscard]] bool borrows() const { return capacity_ == 0 && !empty(); }
   /// Copies borrowed contents into memory of its own.
-  void own();
+  void own() {
+    if (borrows()) move_to(size());
+  }
 
  private:
+  void release();
   void move_to(std::size_t new_capacity);
-  void release_if_empty();
   [[nodiscard]] std::size_t room() const;
 
   std::unique_ptr<std::byte[]> storage_;

@@ -85,7 +85,7 @@ bool EventLoop::turn(std::optional<Duration> limit) {
     ~InTurn() {
       loop.in_turn_ = false;
       loop.now_.reset();
-      loop.finish_retired();
+      if (!loop.retired_.empty()) loop.finish_retired();
     }
   };
   in_turn_ = true;
@@ -95,7 +95,7 @@ bool EventLoop::turn(std::optional<Duration> limit) {
   if (!poller_->has_ready()) wait(limit);
   const MonotonicTime began = options_.measure_turns ? now() : MonotonicTime{};
   const bool stopped = handle_everything();
-  finish_turn_ends();
+  if (!turn_end_.empty()) finish_turn_ends();
   if (options_.measure_turns) {
     stats_.longest_turn = std::max(stats_.longest_turn, platform::monotonic_now() - began);
   }
@@ -104,7 +104,7 @@ bool EventLoop::turn(std::optional<Duration> limit) {
 }
 
 void EventLoop::wait(std::optional<Duration> limit) {
-  finish_turn_ends();
+  if (!turn_end_.empty()) finish_turn_ends();
   std::optional<Duration> timeout = time_to_sleep(limit);
   const bool may_sleep = timeout != Duration::zero();
   const bool asleep = may_sleep && mailbox_->try_sleep();
@@ -157,7 +157,7 @@ void EventLoop::report_exception(std::exception_ptr exception) {
 // An exception that run() is to throw ends the turn; what is left waits for the next.
 bool EventLoop::handle_everything() {
   dispatch_events();
-  dispatch_continuations();
+  if (!continuations_.empty()) dispatch_continuations();
   if (!timers_.empty()) {
     guarded([this] {
       if (pending_ == nullptr && *timers_.next_deadline() <= now()) timers_.run_due(now());
@@ -186,7 +186,6 @@ void EventLoop::ready(SlotKey key, Readiness readiness) {
 }
 
 void EventLoop::dispatch_continuations() {
-  if (continuations_.empty()) return;
   std::swap(continuations_, running_continuations_);
   for (const Continuation& continuation : running_continuations_) {
     if (pending_ == nullptr) {
@@ -219,7 +218,6 @@ bool EventLoop::run_tasks() {
 
 // Once: what these schedule again, such as a sender that never runs dry, waits for the next turn.
 void EventLoop::finish_turn_ends() {
-  if (turn_end_.empty()) return;
   std::swap(turn_end_, running_turn_end_);
   for (const SlotKey key : running_turn_end_) {
     Watcher** watcher = watchers_.find(key);

@@ -9,6 +9,7 @@
 #include "pollard/net/connection_group.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/socket.h"
+#include "pollard/platform/time.h"
 
 namespace pollard {
 
@@ -74,6 +75,12 @@ void TcpConnection::enter(State next) {
                        !(now == State::kConnecting && next == State::kDisconnecting);
   POLLARD_ASSERT(allowed, "a connection's states follow their diagram");
   state_.store(next, std::memory_order_release);
+}
+
+// By whichever thread is first: ours that hears of the peer's end, or any that shuts down.
+bool TcpConnection::start_disconnecting() {
+  State expected = State::kConnected;
+  return state_.compare_exchange_strong(expected, State::kDisconnecting);
 }
 
 TcpConnection::Extras& TcpConnection::extras() {
@@ -162,7 +169,7 @@ void TcpConnection::run_handler(Call call) {
 
 // ---- Input ----
 
-void TcpConnection::read_input() {
+inline void TcpConnection::read_input() {
   if (paused_ == 0 && std::exchange(redeliver_, false) && !input_.empty()) deliver();
   for (unsigned reads = 0; reads < kReadsPerTurn; ++reads) {
     if (ended() || paused_ != 0 || peer_ended_) return;
@@ -175,7 +182,7 @@ void TcpConnection::read_input() {
 
 // Into the loop's buffer, behind what the handler left last time; only a large rest is added to where
 // it is.
-TcpConnection::Received TcpConnection::receive_once() {
+inline TcpConnection::Received TcpConnection::receive_once() {
   const std::span<std::byte> shared = loop().receive_buffer();
   const std::size_t kept = input_.size();
   const bool in_place = kept > shared.size() / 8;
@@ -210,7 +217,7 @@ TcpConnection::Received TcpConnection::receive_failed(std::error_code error) {
   return Received::kEnded;
 }
 
-void TcpConnection::deliver() {
+inline void TcpConnection::deliver() {
   if (handlers_.on_message) {
     run_handler([this] { handlers_.on_message(self_, input_); });
   } else {
@@ -230,8 +237,8 @@ void TcpConnection::peer_ended() {
   peer_was_first_ = !shutting_down_ && !close_requested_.load(std::memory_order_relaxed);
   if (handlers_.on_peer_end) {
     run_handler([this] { handlers_.on_peer_end(self_); });
-  } else if (state() == State::kConnected) {
-    enter(State::kDisconnecting);
+  } else {
+    start_disconnecting();
   }
   if (ended()) return;
   update_interest();
@@ -265,14 +272,14 @@ void TcpConnection::set_paused(Pause who, bool paused) {
 
 // ---- Output ----
 
-std::error_code TcpConnection::refuse_send() {
+inline std::error_code TcpConnection::refuse_send() {
   if (connected() && !close_requested_.load(std::memory_order_relaxed)) return {};
   group_->counts_.sends_dropped.fetch_add(1, std::memory_order_relaxed);
   return Error::kNotConnected;
 }
 
 // In the loop's thread, unless sends of other threads are on their way that came before.
-bool TcpConnection::may_send_here() const {
+inline bool TcpConnection::may_send_here() const {
   return group_->handle_.in_loop_thread() &&
          sends_from_afar_.load(std::memory_order_acquire) == 0;
 }
@@ -398,7 +405,7 @@ void TcpConnection::release_output() {
   output_.reset();
 }
 
-void TcpConnection::queued() {
+inline void TcpConnection::queued() {
   owes_write_complete_ = static_cast<bool>(handlers_.on_write_complete);
   if (output_ != nullptr && output_->size() >= kFlushEarly) flush();
   if (in_handler_ || flush_scheduled_) return;
@@ -406,7 +413,7 @@ void TcpConnection::queued() {
   at_turn_end();
 }
 
-void TcpConnection::flush_directly() {
+inline void TcpConnection::flush_directly() {
   const std::span<const std::byte> bytes = std::exchange(direct_, {});
   std::size_t gone = 0;
   if (can_write_) {
@@ -443,7 +450,8 @@ void TcpConnection::flush() {
 // The peer takes nothing any more; what it sent before is still to be read.
 void TcpConnection::output_failed(std::error_code error) {
   extras().output_error = error;
-  if (connected()) enter(State::kDisconnecting);
+  start_disconnecting();
+  owes_write_complete_ = false;
   direct_ = {};
   if (output_ != nullptr) output_->clear();
   read_to_end_ = true;
@@ -462,7 +470,7 @@ void TcpConnection::report_water() {
     if (options.pause_reading_when_full) set_paused(kByOutput, false);
     if (handlers_.on_low_water) run_handler([&] { handlers_.on_low_water(self_); });
   }
-  if (ended() || size > 0 || !std::exchange(owes_write_complete_, false)) return;
+  if (ended() || unsent() > 0 || !std::exchange(owes_write_complete_, false)) return;
   if (handlers_.on_write_complete) run_handler([&] { handlers_.on_write_complete(self_); });
 }
 
@@ -470,13 +478,13 @@ void TcpConnection::report_water() {
 
 // After whatever may have changed something: sends what there is, tells who wanted to know, and ends
 // what is due to end. May close.
-void TcpConnection::settle() {
+inline void TcpConnection::settle() {
   if (!direct_.empty()) flush_directly();
   if (!settled()) settle_slowly();
 }
 
 // Everything has left, and nobody waits for anything: the common case.
-bool TcpConnection::settled() const {
+inline bool TcpConnection::settled() const {
   return output_ == nullptr && state() == State::kConnected && !owes_write_complete_ &&
          !close_requested_.load(std::memory_order_relaxed);
 }
@@ -492,12 +500,13 @@ void TcpConnection::settle_slowly() {
       return close({.kind = DisconnectReason::Kind::kError, .error = Error::kOutputLimit});
     }
     output_->own_borrowed();  // the loop's memory is wanted for others now
-    if (can_write_ && !flush_scheduled_) {
-      flush_scheduled_ = true;
-      at_turn_end();
-    }
   } else {
     release_output();
+  }
+  // What a handler of report_water sent leaves next, or is reported if it was so much that it has left.
+  if ((has_output() ? can_write_ : owes_write_complete_) && !flush_scheduled_) {
+    flush_scheduled_ = true;
+    at_turn_end();
   }
   if (close_requested_.load(std::memory_order_relaxed)) return close_as_requested();
   if (!has_output() && state() == State::kDisconnecting) finish_shutdown();
@@ -529,11 +538,8 @@ void TcpConnection::update_interest() {
 }
 
 void TcpConnection::shutdown() {
-  State expected = State::kConnected;
-  if (!state_.compare_exchange_strong(expected, State::kDisconnecting)) {
-    // With on_peer_end the peer's end has moved nothing; without it, this is under way already.
-    return;
-  }
+  // With on_peer_end the peer's end has moved nothing; without it, this is under way already.
+  if (!start_disconnecting()) return;
   // Behind the sends of other threads that are on their way.
   if (may_send_here()) return begin_shutdown();
   group_->handle_.post([self = shared_from_this()] { self->begin_shutdown(); });
@@ -564,7 +570,10 @@ void TcpConnection::force_close_after(Duration delay) {
     return;
   }
   if (ended()) return;
-  extras().limit = loop().after(delay, [this] {
+  const MonotonicTime deadline = saturating_add(platform::monotonic_now(), delay);
+  if (extras().limit.active() && extras().limit_at <= deadline) return;
+  extras().limit_at = deadline;
+  extras().limit = loop().at(deadline, [this] {
     close({.kind = DisconnectReason::Kind::kTimeout,
            .error = std::make_error_code(std::errc::timed_out)});
   });
