@@ -62,7 +62,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void shutdown(Duration limit);
 
   /// Ends both sides soon, in the loop's thread and outside of handlers. What is queued is dropped; no
-  /// message comes any more. After a delay: with Kind::kTimeout. The first call decides.
+  /// message comes any more. After a delay: with Kind::kTimeout; the earliest of several holds.
   void force_close();
   void force_close_after(Duration delay);
 
@@ -114,6 +114,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   struct Extras {
     std::vector<Task> close_callbacks;
     Timer limit;
+    MonotonicTime limit_at{};
     std::optional<DisconnectReason> end;  // decided in a handler, carried out after it
     std::error_code output_error;
   };
@@ -125,6 +126,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void on_loop_gone() override;
 
   void enter(State next);
+  bool start_disconnecting();
   [[nodiscard]] bool ended() const { return state() == State::kDisconnected; }
   template <class Call>
   void run_handler(Call call);
