@@ -9,6 +9,6 @@ elseif(POLLARD_SANITIZE)
 endif()
 
 if(POLLARD_SANITIZE)
-  add_compile_options(${pollard_sanitize_flags} -fno-omit-frame-pointer -g)
+  add_compile_options(${pollard_sanitize_flags} -fno-omit-frame-pointer -O1 -g1)
   add_link_options(${pollard_sanitize_flags})
 endif()
