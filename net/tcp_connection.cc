@@ -175,7 +175,8 @@ inline void TcpConnection::read_input() {
     if (ended() || paused_ != 0 || peer_ended_) return;
     const Received received = receive_once();
     if (received != Received::kMore) return;
-    if (!edge_triggered()) return;  // the next wait says it again
+    // The next wait says it again; not so of an end that we know of by our own output.
+    if (!edge_triggered() && !output_is_dead()) return;
   }
   if (!ended()) continue_next_turn({.readable = true});
 }
@@ -210,10 +211,9 @@ inline TcpConnection::Received TcpConnection::receive_once() {
 TcpConnection::Received TcpConnection::receive_failed(std::error_code error) {
   const bool drained = error == std::errc::resource_unavailable_try_again ||
                        error == std::errc::operation_would_block;
-  const bool output_is_dead = extras_ != nullptr && extras_->output_error;
-  if (drained && !output_is_dead) return Received::kDrained;
+  if (drained && !output_is_dead()) return Received::kDrained;
   close({.kind = DisconnectReason::Kind::kError,
-         .error = output_is_dead ? extras_->output_error : error});
+         .error = output_is_dead() ? extras_->output_error : error});
   return Received::kEnded;
 }
 
@@ -514,13 +514,12 @@ void TcpConnection::settle_slowly() {
 }
 
 void TcpConnection::finish_shutdown() {
-  const bool output_is_dead = extras_ != nullptr && extras_->output_error;
-  if (shutting_down_ && !shut_down_ && !output_is_dead) {
+  if (shutting_down_ && !shut_down_ && !output_is_dead()) {
     shut_down_ = true;
     static_cast<void>(platform::shutdown_sending(socket_.get()));
   }
   if (!peer_ended_) return;
-  if (output_is_dead) {
+  if (output_is_dead()) {
     return close({.kind = DisconnectReason::Kind::kError, .error = extras_->output_error});
   }
   const bool stays_open = handlers_.on_peer_end && !shutting_down_;

@@ -160,6 +160,9 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] bool settled() const;
   void settle_slowly();
   [[nodiscard]] bool has_output() const { return output_ != nullptr && !output_->empty(); }
+  [[nodiscard]] bool output_is_dead() const {
+    return extras_ != nullptr && extras_->output_error;
+  }
   void finish_shutdown();
   void begin_shutdown();
   void update_interest();

@@ -1,0 +1,210 @@
+#include "pollard/tests/support/connected.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ostream>
+#include <system_error>
+
+#include "pollard/base/random.h"
+#include "pollard/platform/descriptor.h"
+#include "pollard/platform/io.h"
+#include "pollard/platform/socket.h"
+
+namespace pollard::testing {
+namespace {
+
+std::size_t must(ssize_t result, const char* what) {
+  if (result < 0) throw std::system_error(errno, std::system_category(), what);
+  return static_cast<std::size_t>(result);
+}
+
+Address peer_of(const Descriptor& socket) {
+  platform::Endpoint endpoint;
+  if (!platform::peer_endpoint(socket.get(), endpoint).ok()) {
+    endpoint.family = platform::Family::kIpv4;  // it has gone already
+  }
+  return Address(std::move(endpoint));
+}
+
+}  // namespace
+
+void run_until_idle(EventLoop& loop) {
+  // Two turns without anything: what one turn leaves for the next is done by then.
+  for (int idle = 0; idle < 2;) {
+    const LoopStats before = loop.stats();
+    static_cast<void>(loop.run_once(Duration::zero()));
+    const LoopStats after = loop.stats();
+    const bool did = after.events != before.events || after.tasks != before.tasks ||
+                     after.timers != before.timers;
+    idle = did ? 0 : idle + 1;
+  }
+}
+
+void expect_no_spin(EventLoop& loop, Duration time, std::uint64_t most_waits) {
+  const MonotonicTime deadline = platform::monotonic_now() + time;
+  const std::uint64_t before = loop.stats().waits;
+  const auto waits = [&] { return loop.stats().waits - before; };
+  for (MonotonicTime now = platform::monotonic_now(); now < deadline && waits() <= most_waits;
+       now = platform::monotonic_now()) {
+    static_cast<void>(loop.run_once(deadline - now));
+  }
+  BOOST_TEST(waits() <= most_waits, "the loop turns without anything to do");
+}
+
+void Journal::note(std::string what) {
+  const bool again = what == "message" && !notes_.empty() && notes_.back() == what;
+  if (!again) notes_.push_back(std::move(what));
+}
+
+std::size_t Journal::count(std::string_view what) const {
+  return static_cast<std::size_t>(std::ranges::count(notes_, what));
+}
+
+std::string Journal::text() const {
+  std::string all;
+  for (const std::string& note : notes_) all += (all.empty() ? "" : ", ") + note;
+  return all;
+}
+
+ConnectionHandlers Journal::handlers() {
+  return {
+      .on_connect = [this](const TcpConnectionPtr&) { note("connect"); },
+      .on_message =
+          [this](const TcpConnectionPtr&, Buffer& input) {
+            note("message");
+            received += input.take();
+          },
+      .on_disconnect =
+          [this](const TcpConnectionPtr&, const DisconnectReason& reason) {
+            note("disconnect " + reason.to_string());
+          },
+      .on_high_water = [this](const TcpConnectionPtr&) { note("high water"); },
+      .on_low_water = [this](const TcpConnectionPtr&) { note("low water"); },
+      .on_attempt_failed =
+          [this](const FailedAttempt& failure) { note("failed " + failure.error.message()); },
+      .on_give_up = [this](std::error_code error) { note("give up " + error.message()); },
+  };
+}
+
+Connected::Connected(const BackendCase& backend, Pair pair)
+    : loop({.poller = backend.poller}), near(std::move(pair.near)), peer(std::move(pair.far)) {
+  options.trigger = choice_of(backend);
+}
+
+void Connected::open() {
+  const auto shared = std::make_shared<const ConnectionHandlers>(std::move(handlers));
+  group = std::make_shared<ConnectionGroup>(loop, shared, options);
+  bool opened = false;
+  loop.post([&] {
+    Address address = peer_of(near);
+    const std::error_code failed = group->open(std::move(near), std::move(address));
+    BOOST_TEST(!failed, failed.message());
+    connection = group->any();
+    opened = true;
+  });
+  until([&] { return opened; });
+}
+
+void Connected::say(std::string_view text) {
+  until([&] {
+    text.remove_prefix(write_some(peer.get(), text));
+    return text.empty();
+  });
+}
+
+std::string Connected::hear(std::size_t count) {
+  std::string heard;
+  until([&] {
+    heard += read_text(peer.get(), count - heard.size());
+    return heard.size() == count;
+  });
+  return heard;
+}
+
+std::string Connected::hear_to_the_end() {
+  std::string heard;
+  until([&] {
+    heard += read_text(peer.get());
+    const Meets next = peek(peer.get());
+    return next == Meets::kEnd || next == Meets::kError;
+  });
+  return heard;
+}
+
+void Connected::end_peer() { end_sending(peer.get()); }
+
+Meets peek(int fd) {
+  char byte = 0;
+  const ssize_t got = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got > 0) return Meets::kData;
+  if (got == 0) return Meets::kEnd;
+  return errno == EAGAIN || errno == EWOULDBLOCK ? Meets::kNothing : Meets::kError;
+}
+
+std::ostream& operator<<(std::ostream& out, Meets meets) {
+  constexpr std::array kNames = {"nothing", "data", "the end", "an error"};
+  return out << kNames[static_cast<std::size_t>(meets)];
+}
+
+Descriptor connect_to(const Address& address) {
+  Descriptor socket = start_connecting(address.endpoint());
+  wait_writable(socket.get());
+  return socket;
+}
+
+std::size_t write_some(int fd, std::string_view text) {
+  if (text.empty()) return 0;
+  const ssize_t sent = ::send(fd, text.data(), text.size(), platform::kSendFlags);
+  if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
+  return must(sent, "send");
+}
+
+void end_sending(int fd) { must(::shutdown(fd, SHUT_WR), "shutdown"); }
+
+void send_urgent(int fd, char byte) { must(::send(fd, &byte, 1, MSG_OOB), "send MSG_OOB"); }
+
+void shrink_buffers(int fd, int bytes) {
+  static_cast<void>(platform::set_send_buffer(fd, bytes));
+  static_cast<void>(platform::set_receive_buffer(fd, bytes));
+}
+
+void send_descriptor(int fd, std::string_view text, int passed) {
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+  iovec piece{const_cast<char*>(text.data()), text.size()};  // sendmsg doesn't write there
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof passed);
+  std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  must(::sendmsg(fd, &message, 0), "sendmsg SCM_RIGHTS");
+}
+
+std::size_t open_descriptors() {
+  constexpr int kMost = 4096;
+  std::size_t open = 0;
+  for (int fd = 0; fd < kMost; ++fd) {
+    if (platform::is_open(fd)) ++open;
+  }
+  return open;
+}
+
+std::string pattern(std::size_t size, unsigned seed) {
+  SplitMix64 random(seed);
+  std::string bytes(size, '\0');
+  for (std::size_t at = 0; at < size; at += 8) {
+    const std::uint64_t number = random.next();
+    std::memcpy(bytes.data() + at, &number, std::min<std::size_t>(8, size - at));
+  }
+  return bytes;
+}
+
+}  // namespace pollard::testing
