@@ -1,15 +1,19 @@
 #include "pollard/net/loop_thread.h"
 
 #include <future>
+#include <system_error>
 #include <utility>
 
 #include "pollard/base/assert.h"
+#include "pollard/base/error.h"
 
 namespace pollard {
 
 LoopThread::LoopThread(EventLoopOptions options, MoveFunction<void(EventLoop&)> on_start) {
-  std::promise<EventLoop*> started;
-  std::future<EventLoop*> loop = started.get_future();
+  // The handle goes along: a loop that `on_start` stops may be gone before anybody here asks it.
+  using Started = std::pair<EventLoop*, LoopHandle>;
+  std::promise<Started> started;
+  std::future<Started> loop = started.get_future();
   thread_ = std::thread([started = std::move(started), options = std::move(options),
                          on_start = std::move(on_start)]() mutable {
     std::unique_ptr<EventLoop> own;
@@ -21,16 +25,17 @@ LoopThread::LoopThread(EventLoopOptions options, MoveFunction<void(EventLoop&)> 
       started.set_exception(std::current_exception());
       return;
     }
-    started.set_value(own.get());
+    started.set_value({own.get(), own->handle()});
     own->run();
   });
   try {
-    loop_ = loop.get();
+    auto [running, handle] = loop.get();
+    loop_ = running;
+    handle_ = std::make_unique<LoopHandle>(std::move(handle));
   } catch (...) {
     thread_.join();
     throw;
   }
-  handle_ = std::make_unique<LoopHandle>(loop_->handle());
 }
 
 LoopThread::~LoopThread() {
@@ -42,17 +47,21 @@ void LoopThread::run_and_wait(const MoveFunction<void(EventLoop&)>& task) {
   POLLARD_ASSERT(!handle_->in_loop_thread(), "a thread that waits for itself waits for ever");
   std::promise<void> promise;
   std::future<void> finished = promise.get_future();
-  // The promise goes along: a waiter may wake up while it is still being kept.
-  const bool posted = handle_->post([this, &task, done = std::move(promise)]() mutable {
+  // The promise goes along: a waiter may wake up while it is still being kept, and when the loop
+  // ends, the task's destruction breaks it.
+  handle_->post([loop = loop_, &task, done = std::move(promise)]() mutable {
     try {
-      task(*loop_);
+      task(*loop);
       done.set_value();
     } catch (...) {
       done.set_exception(std::current_exception());
     }
   });
-  POLLARD_ASSERT(posted, "the thread's loop runs for as long as the thread");
-  finished.get();
+  try {
+    finished.get();
+  } catch (const std::future_error&) {
+    throw std::system_error(Error::kLoopGone, "waiting for a task of a LoopThread");
+  }
 }
 
 }  // namespace pollard
