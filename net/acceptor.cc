@@ -7,6 +7,7 @@
 #include "pollard/base/assert.h"
 #include "pollard/base/log.h"
 #include "pollard/platform/io.h"
+#include "pollard/platform/process.h"
 #include "pollard/platform/socket.h"
 
 namespace pollard {
@@ -43,6 +44,7 @@ Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions&
     : Watcher(loop),
       options_(options),
       on_accept_(std::make_shared<OnAccept>(std::move(on_accept))),
+      process_(platform::fork_generation()),
       rest_length_(kRest, 1) {
   const std::string text = address.to_string();
   if (address.empty()) {
@@ -80,7 +82,10 @@ void Acceptor::bind(const Address& address) {
 
 Acceptor::~Acceptor() {
   stop_watching();
-  if (owns_path_) static_cast<void>(platform::remove_path(address_.path()));
+  // In a forked child it is still the parent's.
+  if (owns_path_ && process_ == platform::fork_generation()) {
+    static_cast<void>(platform::remove_path(address_.path()));
+  }
 }
 
 void Acceptor::listen() {

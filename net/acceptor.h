@@ -83,6 +83,7 @@ class Acceptor final : private Watcher {
   platform::Descriptor reserve_;
   Address address_;
   bool owns_path_ = false;
+  std::uint32_t process_;  // see platform::fork_generation()
   bool paused_ = false;   // by our user
   bool resting_ = false;  // by ourselves
   unsigned batch_ = 1;
