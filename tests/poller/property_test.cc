@@ -1,5 +1,5 @@
-// Random lives of many descriptors, with a seed. With levels, each wait is compared with what poll(2)
-// says of each descriptor by itself; with edges, a reader who heeds them loses no byte.
+// Random lives of many descriptors, with a seed. With levels, each wait is compared with what
+// poll(2) says of each descriptor by itself; with edges, a reader who heeds them loses no byte.
 #include <poll.h>
 
 #include <algorithm>

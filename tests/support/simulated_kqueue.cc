@@ -35,7 +35,7 @@ struct Direction {
   std::map<int, KernelEvent> filters;  // by descriptor, as they were added
 };
 
-// The descriptor that a caller has for a queue is an epoll set that watches those of both directions.
+// A queue's own descriptor is an epoll set that watches the sets of both directions.
 struct Queue {
   std::array<Direction, 2> directions{
       Direction{.filter = platform::kFilterRead,
