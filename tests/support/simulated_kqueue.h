@@ -1,6 +1,6 @@
 // A kqueue for systems that have none, so that the kqueue backend isn't compiled only but run: the
-// calls kqueue and kevent, made of Linux's epoll and put into the system-call table. It follows what
-// NetBSD was seen to do and FreeBSD's manual says, for what the backend uses:
+// calls kqueue and kevent, made of Linux's epoll and put into the system-call table. It follows
+// what NetBSD was seen to do and FreeBSD's manual says, for what the backend uses:
 //
 //   - reading and writing are filters of their own, with an event each;
 //   - EV_EOF comes with the data in front of the end; fflags holds the error of a connection;
