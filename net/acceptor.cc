@@ -126,6 +126,7 @@ bool Acceptor::accept_one(const OnAccept& on_accept) {
   if (!accepted.ok()) return accept_failed(accepted.error());
   counts_.accepted.add();
   rest_length_.reset();
+  aborted_in_a_row_ = 0;
   on_accept(platform::Descriptor(accepted.descriptor()), Address(std::move(peer)));
   return true;
 }
@@ -144,9 +145,14 @@ bool Acceptor::accept_failed(std::error_code error) {
       is(std::errc::host_unreachable) || is(std::errc::no_protocol_option) ||
       is(std::errc::operation_not_supported) || is(std::errc::operation_not_permitted)) {
     counts_.aborted.add();
-    return true;
+    if (++aborted_in_a_row_ < kLargestBatch) return true;
   }
-  if (is(std::errc::too_many_files_open) && turn_away()) return true;
+  if (is(std::errc::too_many_files_open)) {
+    const Result turned_away = turn_away();
+    if (turned_away.ok()) return true;
+    // Nobody is there: without a descriptor to give, accept doesn't look.
+    if (turned_away.would_block()) return false;
+  }
   if (log_enabled(LogLevel::kWarning)) {
     log(LogLevel::kWarning, "accepting on " + address_.to_string() + " pauses: " + error.message());
   }
@@ -154,18 +160,19 @@ bool Acceptor::accept_failed(std::error_code error) {
   return false;
 }
 
-// Gives the reserve up for the newcomer, who is sent away. False when there is no reserve to give.
-bool Acceptor::turn_away() {
+// Gives the reserve up for the newcomer, who is sent away.
+Result Acceptor::turn_away() {
   if (!reserve_) take_reserve();
-  if (!reserve_) return false;
+  if (!reserve_) return Result::failure(std::errc::too_many_files_open);
   reserve_.reset();
   platform::Endpoint peer;
   const Result accepted = platform::accept_socket(socket_.get(), peer);
-  if (accepted.ok()) platform::close_descriptor(accepted.descriptor());
+  if (accepted.ok()) {
+    platform::close_descriptor(accepted.descriptor());
+    counts_.turned_away.add();
+  }
   take_reserve();
-  if (!accepted.ok()) return accepted.would_block();
-  counts_.turned_away.add();
-  return true;
+  return accepted;
 }
 
 void Acceptor::rest() {

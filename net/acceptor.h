@@ -4,7 +4,8 @@
 // ever. The acceptor keeps one descriptor in reserve: it is given up to accept the newcomer, who is
 // closed at once and so learns that nobody is at home, and taken again. When even that fails, or the
 // whole system is short of something (ENFILE, ENOBUFS, ENOMEM), accepting pauses for a while, longer each
-// time. Nothing spins, nothing aborts, and everything is counted.
+// time; so it does when one newcomer after another is said to be gone already. Nothing spins, nothing
+// aborts, and everything is counted.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@
 #include "pollard/net/timer.h"
 #include "pollard/net/watcher.h"
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/result.h"
 
 namespace pollard {
 
@@ -71,7 +73,7 @@ class Acceptor final : private Watcher {
   void on_loop_gone() override;
   [[nodiscard]] bool accept_one(const OnAccept& on_accept);
   [[nodiscard]] bool accept_failed(std::error_code error);
-  [[nodiscard]] bool turn_away();
+  [[nodiscard]] platform::Result turn_away();
   void take_reserve();
   void rest();
   void update_interest();
@@ -87,6 +89,7 @@ class Acceptor final : private Watcher {
   bool paused_ = false;   // by our user
   bool resting_ = false;  // by ourselves
   unsigned batch_ = 1;
+  unsigned aborted_in_a_row_ = 0;
   Backoff rest_length_;
   Timer rest_end_;
   AcceptCounts counts_;
