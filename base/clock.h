@@ -1,5 +1,6 @@
 // The monotonic time line on which every deadline of the library lies. There is no now() here: the
-// reading of the clock belongs to the system-call table (platform/time.h), so that a test can own it.
+// reading of the clock belongs to the system-call table (platform/time.h), so that a test can own
+// it.
 #pragma once
 
 #include <chrono>

@@ -1,4 +1,5 @@
-// A number that one thread counts and any thread may read: no lock, and no locked instruction either.
+// A number that one thread counts and any thread may read: no lock, and no locked instruction
+// either.
 #pragma once
 
 #include <atomic>

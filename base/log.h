@@ -21,7 +21,8 @@ using LogSink = MoveFunction<void(LogLevel, std::string_view message)>;
 /// say, and must not log itself.
 void set_log_sink(LogSink sink, LogLevel threshold = LogLevel::kWarning);
 
-/// Whether a message of this level goes anywhere: ask before composing an expensive one. Any thread.
+/// Whether a message of this level goes anywhere: ask before composing an expensive one. Any
+/// thread.
 [[nodiscard]] bool log_enabled(LogLevel level);
 
 /// Hands one message, without a line end, to the sink. Any thread.

@@ -1,6 +1,7 @@
-// Things named by a number instead of a pointer. A key holds an index and the generation of the slot
-// at that index: a key whose thing is gone finds nothing, even after the slot was given to another.
-// That is how an event that names a dead channel, or a handle to a timer that fired, stays harmless.
+// Things named by a number instead of a pointer. A key holds an index and the generation of the
+// slot at that index: a key whose thing is gone finds nothing, even after the slot was given to
+// another. That is how an event that names a dead channel, or a handle to a timer that fired, stays
+// harmless.
 #pragma once
 
 #include <cstddef>

@@ -1,11 +1,11 @@
 // A listening socket, and the care it takes to keep accepting on bad days.
 //
-// Out of descriptors (EMFILE), a level-triggered listener would report the same pending connection for
-// ever. The acceptor keeps one descriptor in reserve: it is given up to accept the newcomer, who is
-// closed at once and so learns that nobody is at home, and taken again. When even that fails, or the
-// whole system is short of something (ENFILE, ENOBUFS, ENOMEM), accepting pauses for a while, longer each
-// time; so it does when one newcomer after another is said to be gone already. Nothing spins, nothing
-// aborts, and everything is counted.
+// Out of descriptors (EMFILE), a level-triggered listener would report the same pending connection
+// for ever. The acceptor keeps one descriptor in reserve: it is given up to accept the newcomer,
+// who is closed at once and so learns that nobody is at home, and taken again. When even that
+// fails, or the whole system is short of something (ENFILE, ENOBUFS, ENOMEM), accepting pauses for
+// a while, longer each time; so it does when one newcomer after another is said to be gone already.
+// Nothing spins, nothing aborts, and everything is counted.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ struct ListenOptions {
   int backlog = 1024;  ///< of listen(2); the system has a maximum of its own
   /// SO_REUSEADDR: a restarted server gets its port although old connections linger in TIME_WAIT.
   bool reuse_address = true;
-  /// Several listeners, one for each loop of a server, between which the kernel balances. Fails with
-  /// operation_not_supported where it doesn't.
+  /// Several listeners, one for each loop of a server, between which the kernel balances. Fails
+  /// with operation_not_supported where it doesn't.
   bool reuse_port_balanced = false;
   /// IPv6 alone, where [::] would take IPv4 as well (RFC 3493 5.3).
   bool ipv6_only = false;
@@ -39,9 +39,9 @@ struct ListenOptions {
 /// Written by the acceptor's loop, read by any thread.
 struct AcceptCounts {
   Counter accepted;
-  Counter aborted;            ///< gone again before they were accepted (ECONNABORTED and its like)
-  Counter turned_away;        ///< accepted on the reserve descriptor, and closed
-  Counter pauses;             ///< times when accepting paused, for lack of something
+  Counter aborted;      ///< gone again before they were accepted (ECONNABORTED and its like)
+  Counter turned_away;  ///< accepted on the reserve descriptor, and closed
+  Counter pauses;       ///< times when accepting paused, for lack of something
 };
 
 /// The loop's thread.
@@ -50,7 +50,8 @@ class Acceptor final : private Watcher {
   /// Gets each new socket. It may destroy the acceptor.
   using OnAccept = MoveFunction<void(platform::Descriptor socket, Address peer)>;
 
-  /// Binds. Throws std::system_error naming the call and the address: `bind 0.0.0.0:80: Permission denied`.
+  /// Binds. Throws std::system_error naming the call and the address: `bind 0.0.0.0:80: Permission
+  /// denied`.
   Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
            OnAccept on_accept);
   ~Acceptor() override;
@@ -86,8 +87,8 @@ class Acceptor final : private Watcher {
   Address address_;
   bool owns_path_ = false;
   std::uint32_t process_;  // see platform::fork_generation()
-  bool paused_ = false;   // by our user
-  bool resting_ = false;  // by ourselves
+  bool paused_ = false;    // by our user
+  bool resting_ = false;   // by ourselves
   unsigned batch_ = 1;
   unsigned aborted_in_a_row_ = 0;
   Backoff rest_length_;

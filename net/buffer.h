@@ -27,8 +27,8 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() = default;
 
-  /// Replaces the contents by `memory`, uncopied: it must stay as it is until own(), or until the Buffer
-  /// is empty, moved from or gone.
+  /// Replaces the contents by `memory`, uncopied: it must stay as it is until own(), or until the
+  /// Buffer is empty, moved from or gone.
   void borrow(std::span<const std::byte> memory) {
     clear();
     begin_ = memory.data();

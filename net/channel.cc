@@ -12,8 +12,8 @@ Channel::Channel(EventLoop& loop, int fd, Interest interest, Handler handler, Tr
     : Watcher(loop), handler_(std::make_unique<Handler>(std::move(handler))) {
   POLLARD_ASSERT(*handler_, "a channel without a handler would be reported to nobody");
   if (const std::error_code refused = watch(fd, interest, trigger)) {
-    throw std::system_error(refused, std::string(loop.poller_name()) + " can't watch descriptor " +
-                                         std::to_string(fd));
+    throw std::system_error(
+        refused, std::string(loop.poller_name()) + " can't watch descriptor " + std::to_string(fd));
   }
 }
 

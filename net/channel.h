@@ -10,8 +10,9 @@
 
 namespace pollard {
 
-/// Watches while it lives; the descriptor stays the caller's, who closes it after the Channel is gone.
-/// Level-triggered unless asked otherwise. The loop's thread; the handler may destroy the Channel.
+/// Watches while it lives; the descriptor stays the caller's, who closes it after the Channel is
+/// gone. Level-triggered unless asked otherwise. The loop's thread; the handler may destroy the
+/// Channel.
 class Channel final : public Watcher {
  public:
   using Handler = MoveFunction<void(Readiness)>;

@@ -1,5 +1,6 @@
-// What the connections of one owner in one loop share: their loop, handlers, options and counts, and the
-// list of those that are open. A server has a group for each of its loops, a client has one.
+// What the connections of one owner in one loop share: their loop, handlers, options and counts,
+// and the list of those that are open. A server has a group for each of its loops, a client has
+// one.
 #pragma once
 
 #include <array>
@@ -32,8 +33,8 @@ struct ConnectionCounts {
 /// nothing else is said.
 class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
  public:
-  /// Throws std::system_error (operation_not_supported) when edges are asked for and the loop's poller
-  /// has none.
+  /// Throws std::system_error (operation_not_supported) when edges are asked for and the loop's
+  /// poller has none.
   ConnectionGroup(EventLoop& loop, std::shared_ptr<const ConnectionHandlers> handlers,
                   const ConnectionOptions& options);
   ConnectionGroup(const ConnectionGroup&) = delete;
@@ -42,7 +43,8 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   /// Called after each connection's last callback, until it is replaced.
   void set_on_closed(Task on_closed);
 
-  /// Makes a connection of a connected socket and runs its on_connect; fails when it can't be watched.
+  /// Makes a connection of a connected socket and runs its on_connect; fails when it can't be
+  /// watched.
   [[nodiscard]] std::error_code open(platform::Descriptor socket, Address peer);
 
   /// One that is open; null when there is none.
@@ -54,7 +56,9 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   void shutdown_all(Duration limit);
 
   /// Any thread.
-  [[nodiscard]] std::size_t open_count() const { return open_count_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t open_count() const {
+    return open_count_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] const ConnectionCounts& counts() const { return counts_; }
 
  private:
@@ -75,9 +79,9 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   ConnectionCounts counts_;
 };
 
-/// Applies what of `options` belongs to the socket. On a listener it is inherited by what is accepted,
-/// which saves the calls on each. Failures are ignored: they are wishes, and a socket whose peer has gone
-/// refuses them all on Darwin.
+/// Applies what of `options` belongs to the socket. On a listener it is inherited by what is
+/// accepted, which saves the calls on each. Failures are ignored: they are wishes, and a socket
+/// whose peer has gone refuses them all on Darwin.
 void apply_socket_options(int fd, const Address& address, const ConnectionOptions& options);
 
 }  // namespace pollard

@@ -46,17 +46,17 @@ struct FailedAttempt {
 
 /// All run in the thread of the connection's loop; each may be left out, and each may end the
 /// connection, or its server or client. A connection has on_connect once, then messages, then
-/// on_disconnect once (if on_connect ran), then its close callbacks. A server's handlers are shared by all
-/// of its loops, and so run in several threads at a time, for different connections.
+/// on_disconnect once (if on_connect ran), then its close callbacks. A server's handlers are shared
+/// by all of its loops, and so run in several threads at a time, for different connections.
 struct ConnectionHandlers {
   MoveFunction<void(const TcpConnectionPtr&)> on_connect = {};
 
-  /// There is new input. What the handler leaves in `input` comes again, with more behind it. Without
-  /// this handler, input is read and dropped.
+  /// There is new input. What the handler leaves in `input` comes again, with more behind it.
+  /// Without this handler, input is read and dropped.
   MoveFunction<void(const TcpConnectionPtr&, Buffer& input)> on_message = {};
 
-  /// The peer has ended its stream (half-close). With this handler the connection stays open for sending
-  /// until shutdown(); without it, it ends as soon as what is queued has left.
+  /// The peer has ended its stream (half-close). With this handler the connection stays open for
+  /// sending until shutdown(); without it, it ends as soon as what is queued has left.
   MoveFunction<void(const TcpConnectionPtr&)> on_peer_end = {};
 
   MoveFunction<void(const TcpConnectionPtr&, const DisconnectReason&)> on_disconnect = {};
@@ -73,11 +73,11 @@ struct ConnectionHandlers {
   MoveFunction<void(std::error_code last_error)> on_give_up = {};
 };
 
-/// Whether a connection runs edge-triggered: registered once, for both directions, with no change of
-/// interest ever after.
+/// Whether a connection runs edge-triggered: registered once, for both directions, with no change
+/// of interest ever after.
 enum class TriggerChoice : std::uint8_t {
-  kBest,   ///< edges where the backend has them
-  kEdge,   ///< operation_not_supported where it doesn't
+  kBest,  ///< edges where the backend has them
+  kEdge,  ///< operation_not_supported where it doesn't
   kLevel,
 };
 
@@ -91,8 +91,8 @@ struct ConnectionOptions {
   std::size_t low_water = std::size_t{1} << 18U;
 
   /// Stop reading from a connection while its own output is above high_water, until it falls to
-  /// low_water: for servers that answer in proportion to what they are asked. Not for two peers that
-  /// both do it and both send without reading: they would wait for each other.
+  /// low_water: for servers that answer in proportion to what they are asked. Not for two peers
+  /// that both do it and both send without reading: they would wait for each other.
   bool pause_reading_when_full = false;
 
   /// What exceeds these ends the connection, with Error::kInputLimit or kOutputLimit: input that

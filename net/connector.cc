@@ -43,8 +43,8 @@ std::uint64_t random_seed() {
   return (std::uint64_t{device()} << 32U) | device();
 }
 
-// RFC 9293 3.5 lets two simultaneous opens become one connection. A socket that connects to a port of
-// its own machine on which nobody listens may be given that very port, and be both.
+// RFC 9293 3.5 lets two simultaneous opens become one connection. A socket that connects to a port
+// of its own machine on which nobody listens may be given that very port, and be both.
 bool is_self_connected(int fd) {
   platform::Endpoint local;
   platform::Endpoint peer;
@@ -132,8 +132,8 @@ class Connector::Core final : private Watcher, public std::enable_shared_from_th
     return watch(socket_.get(), Interest::kWrite, Trigger::kLevel);
   }
 
-  // The socket says how it went; hang-ups and errors among the events say nothing (a socket that isn't
-  // connected yet is hung up on Linux).
+  // The socket says how it went; hang-ups and errors among the events say nothing (a socket that
+  // isn't connected yet is hung up on Linux).
   void on_ready(Readiness) override {
     const auto keep = shared_from_this();
     std::error_code failed = platform::take_socket_error(socket_.get());
@@ -141,7 +141,8 @@ class Connector::Core final : private Watcher, public std::enable_shared_from_th
     if (!failed) {
       const Result named = platform::peer_endpoint(socket_.get(), peer);
       if (named.is(std::errc::not_connected)) return;  // not yet
-      // Darwin says EINVAL when the peer has gone meanwhile: connected once, and its end is to be read.
+      // Darwin says EINVAL when the peer has gone meanwhile: connected once, and its end is to be
+      // read.
       if (!named.ok() && !named.is(std::errc::invalid_argument)) failed = named.error();
     }
     if (!failed && is_self_connected(socket_.get())) failed = Error::kSelfConnect;

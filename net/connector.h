@@ -1,5 +1,5 @@
-// Connects, and tries again: with a deadline for each attempt, exponential backoff with jitter between
-// them, and a say in the matter for whoever waits.
+// Connects, and tries again: with a deadline for each attempt, exponential backoff with jitter
+// between them, and a say in the matter for whoever waits.
 //
 //     kIdle ──start──▶ kConnecting ──▶ kIdle (on_connected, or on_give_up)
 //                        │      ▲
@@ -43,8 +43,8 @@ struct ConnectorHandlers {
   MoveFunction<void(std::error_code last_error)> on_give_up = {};
 };
 
-/// Whether a connect that failed like this may succeed later: refused, unreachable, timed out, out of
-/// resources. Not when it was forbidden, or can't mean anything.
+/// Whether a connect that failed like this may succeed later: refused, unreachable, timed out, out
+/// of resources. Not when it was forbidden, or can't mean anything.
 [[nodiscard]] bool is_worth_a_retry(std::error_code error);
 
 /// The loop's thread; may be destroyed in any state, also by its own handlers, none of which runs
@@ -59,8 +59,8 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  /// Begins, after `delay`; connection_already_in_progress unless idle. Attempts are counted from one,
-  /// and the backoff goes on where it was until reset_backoff().
+  /// Begins, after `delay`; connection_already_in_progress unless idle. Attempts are counted from
+  /// one, and the backoff goes on where it was until reset_backoff().
   std::error_code start(Duration delay = Duration::zero());
 
   /// Ends without a further handler.

@@ -11,13 +11,13 @@
 
 namespace pollard {
 
-// Ends the loop's sleep when another thread rings. Where an eventfd's edges suffice, nothing is read.
+// Ends the loop's sleep when another thread rings. Where an eventfd's edges suffice, nothing is
+// read.
 class EventLoop::WakeWatcher final : public Watcher {
  public:
   WakeWatcher(EventLoop& loop, platform::WakeDescriptor& descriptor)
       : Watcher(loop), loop_(loop), descriptor_(descriptor) {
-    const bool edge =
-        loop.poller_capabilities().edge_triggered && descriptor.rings_undrained();
+    const bool edge = loop.poller_capabilities().edge_triggered && descriptor.rings_undrained();
     const std::error_code refused =
         watch(descriptor.fd(), Interest::kRead, edge ? Trigger::kEdge : Trigger::kLevel);
     if (refused) throw std::system_error(refused, "watching the loop's wake descriptor");

@@ -26,16 +26,17 @@ namespace pollard {
 class OutputQueue;
 
 struct EventLoopOptions {
-  /// Which poller: "epoll", "kqueue,poll", poller_from_args(argc, argv), … Empty: POLLARD_POLLER, or
-  /// else the best that works.
+  /// Which poller: "epoll", "kqueue,poll", poller_from_args(argc, argv), … Empty: POLLARD_POLLER,
+  /// or else the best that works.
   PollerChoice poller = {};
 
   /// Where connections receive: one buffer for all of the loop's.
   std::size_t receive_buffer_bytes = 512 * 1024;
 
-  /// Gets what a task, a timer or a channel's handler throws, and what a connection's last callbacks do;
-  /// the loop goes on. Empty: run() ends by throwing it, and can be called again. (What a connection's
-  /// other handlers throw closes that connection and reaches its on_disconnect.)
+  /// Gets what a task, a timer or a channel's handler throws, and what a connection's last
+  /// callbacks do; the loop goes on. Empty: run() ends by throwing it, and can be called again.
+  /// (What a connection's other handlers throw closes that connection and reaches its
+  /// on_disconnect.)
   MoveFunction<void(std::exception_ptr)> on_exception = {};
 
   /// Measure LoopStats::longest_turn, at the cost of two clock reads a turn.
@@ -51,7 +52,7 @@ struct LoopStats {
   std::uint64_t timers = 0;        ///< timers that happened
   std::uint64_t wakeups = 0;       ///< sleeps ended by another thread
   std::uint64_t stale_events = 0;  ///< events of registrations that had ended
-  Duration longest_turn{};         ///< without the wait; zero unless EventLoopOptions::measure_turns
+  Duration longest_turn{};         ///< without the wait; zero unless measure_turns is set
   std::size_t watched = 0;         ///< descriptors that are registered now, the loop's own included
 };
 
@@ -74,8 +75,8 @@ class LoopHandle {
 /// Belongs to the thread that makes it.
 class EventLoop {
  public:
-  /// Throws std::system_error: Error::kPollerUnknown or kPollerUnusable saying what was asked for and
-  /// what there is, or the call that failed.
+  /// Throws std::system_error: Error::kPollerUnknown or kPollerUnusable saying what was asked for
+  /// and what there is, or the call that failed.
   explicit EventLoop(EventLoopOptions options = {});
 
   /// Connections that are left are closed with Error::kLoopGone, posted tasks are destroyed unrun.
@@ -85,7 +86,8 @@ class EventLoop {
 
   // From any thread, while the loop exists; a LoopHandle is for longer.
 
-  /// Ends run() after the tasks that were posted before. Sticky: a stop before run() ends the next one.
+  /// Ends run() after the tasks that were posted before. Sticky: a stop before run() ends the next
+  /// one.
   void stop() { mailbox_->stop(); }
 
   /// Runs `task` in the loop's thread, in the order of posting, once. It waits for run().
@@ -99,16 +101,17 @@ class EventLoop {
 
   // In the loop's thread.
 
-  /// Serves until stop(). Throws what a handler threw, if no EventLoopOptions::on_exception takes it, and
-  /// std::system_error when waiting itself fails; in both cases it may be called again.
+  /// Serves until stop(). Throws what a handler threw, if no EventLoopOptions::on_exception takes
+  /// it, and std::system_error when waiting itself fails; in both cases it may be called again.
   void run();
 
   /// Serves one turn: waits for at most `limit` (absent: until something happens), and handles what
   /// there is. For loops inside other loops. True when a stop was asked for.
   bool run_once(std::optional<Duration> limit = std::nullopt);
 
-  /// Runs `task` at `deadline`, after `delay`, or every `period` from now on: for as long as the Timer
-  /// lives. Never early. Timers of the same deadline happen in the order in which they were set.
+  /// Runs `task` at `deadline`, after `delay`, or every `period` from now on: for as long as the
+  /// Timer lives. Never early. Timers of the same deadline happen in the order in which they were
+  /// set.
   [[nodiscard]] Timer at(MonotonicTime deadline, Task task);
   [[nodiscard]] Timer after(Duration delay, Task task);
   [[nodiscard]] Timer every(Duration period, Task task);
@@ -123,8 +126,8 @@ class EventLoop {
   }
   [[nodiscard]] LoopStats stats() const;
 
-  /// Destroys what `ended` holds when nothing of it can be running any more: at the end of the turn, or
-  /// at once between turns. For what may be destroyed by its own callback.
+  /// Destroys what `ended` holds when nothing of it can be running any more: at the end of the
+  /// turn, or at once between turns. For what may be destroyed by its own callback.
   void retire(Task ended);
 
   /// What a handler threw that nobody else takes: to on_exception, or out of run() after this turn.
@@ -167,17 +170,18 @@ class EventLoop {
   std::vector<Continuation> running_continuations_;
   std::vector<SlotKey> turn_end_;
   std::vector<SlotKey> running_turn_end_;
-  std::vector<Task> tasks_;     // taken from the mailbox, and not run yet from next_task_ on
+  std::vector<Task> tasks_;  // taken from the mailbox, and not run yet from next_task_ on
   std::size_t next_task_ = 0;
   std::vector<Task> retired_;
-  bool stop_taken_ = false;     // a stop came with tasks_
+  bool stop_taken_ = false;  // a stop came with tasks_
   bool in_turn_ = false;
   bool ending_ = false;         // the destructor runs
   std::exception_ptr pending_;  // what run() is going to throw
   std::optional<MonotonicTime> now_;
   LoopStats stats_;
 
-  // What connections share: where they receive, where a handler's small sends gather, and spare queues.
+  // What connections share: where they receive, where a handler's small sends gather, and spare
+  // queues.
   static constexpr std::size_t kScratchBytes = std::size_t{16} * 1024;
   [[nodiscard]] std::span<std::byte> receive_buffer() {
     return {shared_memory_.get(), options_.receive_buffer_bytes};

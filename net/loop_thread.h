@@ -12,8 +12,8 @@ namespace pollard {
 /// The thread that makes it owns it.
 class LoopThread {
  public:
-  /// Starts the thread and returns when its loop is about to run, after `on_start` was called there.
-  /// Throws what the loop's constructor or `on_start` throws. What a handler throws, and no
+  /// Starts the thread and returns when its loop is about to run, after `on_start` was called
+  /// there. Throws what the loop's constructor or `on_start` throws. What a handler throws, and no
   /// EventLoopOptions::on_exception takes, ends the program, as it does in any thread.
   explicit LoopThread(EventLoopOptions options = {}, MoveFunction<void(EventLoop&)> on_start = {});
 
@@ -26,7 +26,8 @@ class LoopThread {
   [[nodiscard]] const LoopHandle& handle() const { return *handle_; }
 
   /// Runs `task` in the thread and returns when it is done, throwing what it throws, or
-  /// std::system_error (Error::kLoopGone) when somebody stopped the loop before. Not from within it.
+  /// std::system_error (Error::kLoopGone) when somebody stopped the loop before. Not from within
+  /// it.
   void run_and_wait(const MoveFunction<void(EventLoop&)>& task);
 
  private:

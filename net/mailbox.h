@@ -1,5 +1,5 @@
-// The part of a loop that other threads may hold on to: what they want done, and how they wake it. It
-// outlives the loop for as long as anybody holds it, and says so when the loop is gone.
+// The part of a loop that other threads may hold on to: what they want done, and how they wake it.
+// It outlives the loop for as long as anybody holds it, and says so when the loop is gone.
 #pragma once
 
 #include <atomic>
@@ -39,16 +39,16 @@ class Mailbox {
   [[nodiscard]] int wake_fd() const { return wake_.fd(); }
   [[nodiscard]] platform::WakeDescriptor& wake_descriptor() { return wake_; }
 
-  /// Declares that the loop goes to sleep: from now on a post wakes it, until awake(). False, and no
-  /// sleep, when there is something to do already.
+  /// Declares that the loop goes to sleep: from now on a post wakes it, until awake(). False, and
+  /// no sleep, when there is something to do already.
   [[nodiscard]] bool try_sleep();
   void awake() { asleep_.store(false, std::memory_order_relaxed); }
 
   /// Whether take() would find something.
   [[nodiscard]] bool has_mail() const { return has_mail_.load(std::memory_order_acquire); }
 
-  /// Exchanges `tasks`, which is empty, for what was posted; true when a stop was among it, in which
-  /// case everything posted before that stop is in `tasks`.
+  /// Exchanges `tasks`, which is empty, for what was posted; true when a stop was among it, in
+  /// which case everything posted before that stop is in `tasks`.
   [[nodiscard]] bool take(std::vector<Task>& tasks);
 
   /// Refuses all further posts, and destroys what nobody will run.

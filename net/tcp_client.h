@@ -1,7 +1,7 @@
 // A client: connects, and connects again if asked to.
 //
-//     TcpClient client(loop, Address::parse("192.0.2.1:7007"), {.on_message = …}, {.reconnect = true});
-//     client.connect();
+//     TcpClient client(loop, Address::parse("192.0.2.1:7007"), {.on_message = …}, {.reconnect =
+//     true}); client.connect();
 #pragma once
 
 #include <chrono>
@@ -21,8 +21,8 @@ namespace pollard {
 struct TcpClientOptions {
   /// Connect again when a connection has ended, unless we ended it.
   bool reconnect = false;
-  /// The backoff begins anew after a connection that lasted this long; a server that accepts and closes
-  /// at once isn't asked again at once.
+  /// The backoff begins anew after a connection that lasted this long; a server that accepts and
+  /// closes at once isn't asked again at once.
   Duration lasting = std::chrono::seconds(5);
   ConnectorOptions connector = {};
   ConnectionOptions connection = {};
@@ -33,23 +33,25 @@ class TcpClient {
  public:
   enum class State : std::uint8_t { kIdle, kConnecting, kConnected, kDisconnecting };
 
-  /// Throws std::system_error (operation_not_supported) when edge-triggered connections are asked for
-  /// and the loop's poller has none.
+  /// Throws std::system_error (operation_not_supported) when edge-triggered connections are asked
+  /// for and the loop's poller has none.
   TcpClient(EventLoop& loop, const Address& server, ConnectionHandlers handlers,
             TcpClientOptions options = {});
 
-  /// In any state, also inside of its own handlers: an open connection is closed, with its on_disconnect,
-  /// before this returns, and no handler is called afterwards. In another thread than the loop's: soon
-  /// after, in the loop's.
+  /// In any state, also inside of its own handlers: an open connection is closed, with its
+  /// on_disconnect, before this returns, and no handler is called afterwards. In another thread
+  /// than the loop's: soon after, in the loop's.
   ~TcpClient();
   TcpClient(const TcpClient&) = delete;
   TcpClient& operator=(const TcpClient&) = delete;
 
-  /// Begins. What becomes of it, the handlers hear. In a wrong state it changes nothing and says so:
-  /// connection_already_in_progress, or already_connected (also while the old connection is ending).
+  /// Begins. What becomes of it, the handlers hear. In a wrong state it changes nothing and says
+  /// so: connection_already_in_progress, or already_connected (also while the old connection is
+  /// ending).
   std::error_code connect();
 
-  /// Stops connecting, or ends the connection as TcpConnection::shutdown() does; no reconnect follows.
+  /// Stops connecting, or ends the connection as TcpConnection::shutdown() does; no reconnect
+  /// follows.
   void disconnect();
 
   [[nodiscard]] State state() const;

@@ -17,7 +17,8 @@ using platform::Result;
 
 namespace {
 
-// An edge-triggered connection that still has input after so many reads lets the others have a turn.
+// An edge-triggered connection that still has input after so many reads lets the others have a
+// turn.
 constexpr unsigned kReadsPerTurn = 4;
 // The same for a peer that takes everything at once.
 constexpr unsigned kSendsPerTurn = 16;
@@ -181,8 +182,8 @@ inline void TcpConnection::read_input() {
   if (!ended()) continue_next_turn({.readable = true});
 }
 
-// Into the loop's buffer, behind what the handler left last time; only a large rest is added to where
-// it is.
+// Into the loop's buffer, behind what the handler left last time; only a large rest is added to
+// where it is.
 inline TcpConnection::Received TcpConnection::receive_once() {
   const std::span<std::byte> shared = loop().receive_buffer();
   const std::size_t kept = input_.size();
@@ -280,8 +281,7 @@ inline std::error_code TcpConnection::refuse_send() {
 
 // In the loop's thread, unless sends of other threads are on their way that came before.
 inline bool TcpConnection::may_send_here() const {
-  return group_->handle_.in_loop_thread() &&
-         sends_from_afar_.load(std::memory_order_acquire) == 0;
+  return group_->handle_.in_loop_thread() && sends_from_afar_.load(std::memory_order_acquire) == 0;
 }
 
 std::error_code TcpConnection::send(std::span<const std::byte> bytes) {
@@ -346,8 +346,8 @@ std::error_code TcpConnection::send_file(FileRegion region) {
 
 std::error_code TcpConnection::send_from_afar(Owned owned) {
   sends_from_afar_.fetch_add(1, std::memory_order_acq_rel);
-  const bool posted = group_->handle_.post(
-      [self = shared_from_this(), owned = std::move(owned)]() mutable {
+  const bool posted =
+      group_->handle_.post([self = shared_from_this(), owned = std::move(owned)]() mutable {
         self->sends_from_afar_.fetch_sub(1, std::memory_order_acq_rel);
         self->send_owned(std::move(owned));
       });
@@ -476,8 +476,8 @@ void TcpConnection::report_water() {
 
 // ---- The end ----
 
-// After whatever may have changed something: sends what there is, tells who wanted to know, and ends
-// what is due to end. May close.
+// After whatever may have changed something: sends what there is, tells who wanted to know, and
+// ends what is due to end. May close.
 inline void TcpConnection::settle() {
   if (!direct_.empty()) flush_directly();
   if (!settled()) settle_slowly();
@@ -503,7 +503,8 @@ void TcpConnection::settle_slowly() {
   } else {
     release_output();
   }
-  // What a handler of report_water sent leaves next, or is reported if it was so much that it has left.
+  // What a handler of report_water sent leaves next, or is reported if it was so much that it has
+  // left.
   if ((has_output() ? can_write_ : owes_write_complete_) && !flush_scheduled_) {
     flush_scheduled_ = true;
     at_turn_end();

@@ -1,11 +1,12 @@
-// One stream to one peer, over TCP or a Unix-domain socket. Servers and clients make them; handlers get
-// them as shared pointers, which may be kept for as long as anybody likes.
+// One stream to one peer, over TCP or a Unix-domain socket. Servers and clients make them; handlers
+// get them as shared pointers, which may be kept for as long as anybody likes.
 //
 //     kConnecting ──▶ kConnected ──▶ kDisconnecting ──▶ kDisconnected
 //          │              └───────────────────────────────▲
 //          └───────────────────────────────────────────────┘
 //
-// kDisconnecting: our side has ended, or is going to when what is queued has left; theirs may go on.
+// kDisconnecting: our side has ended, or is going to when what is queued has left; theirs may go
+// on.
 #pragma once
 
 #include <any>
@@ -40,15 +41,16 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
 
   // From any thread.
 
-  /// Queues bytes to be sent, in order, also across threads: what was sent before (by happening before)
-  /// leaves before. What one handler sends leaves together when the handler is done. An error says that
-  /// the bytes were dropped: Error::kNotConnected or kLoopGone.
+  /// Queues bytes to be sent, in order, also across threads: what was sent before (by happening
+  /// before) leaves before. What one handler sends leaves together when the handler is done. An
+  /// error says that the bytes were dropped: Error::kNotConnected or kLoopGone.
   std::error_code send(std::string_view bytes);
   std::error_code send(const char* text) { return send(std::string_view(text)); }
   std::error_code send(std::span<const std::byte> bytes);
   /// Taken over, not copied, unless that is cheaper.
   std::error_code send(std::string&& bytes);
-  /// Takes the contents, and leaves `bytes` empty. A handler's input goes out from where it came in.
+  /// Takes the contents, and leaves `bytes` empty. A handler's input goes out from where it came
+  /// in.
   std::error_code send(Buffer& bytes);
   std::error_code send(Buffer&& bytes) { return send(bytes); }
   /// Several pieces as one.
@@ -56,18 +58,18 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   /// Part of a file (sendfile(2) where the system has it).
   std::error_code send_file(FileRegion region);
 
-  /// Ends our side when what is queued has left; the peer may go on, and is heard until it ends too. With
-  /// a limit, the connection is closed with Kind::kTimeout if it still lives then.
+  /// Ends our side when what is queued has left; the peer may go on, and is heard until it ends
+  /// too. With a limit, the connection is closed with Kind::kTimeout if it still lives then.
   void shutdown();
   void shutdown(Duration limit);
 
-  /// Ends both sides soon, in the loop's thread and outside of handlers. What is queued is dropped; no
-  /// message comes any more. After a delay: with Kind::kTimeout; the earliest of several holds.
+  /// Ends both sides soon, in the loop's thread and outside of handlers. What is queued is dropped;
+  /// no message comes any more. After a delay: with Kind::kTimeout; the earliest of several holds.
   void force_close();
   void force_close_after(Duration delay);
 
-  /// Stops reading, so that the peer has to wait, and goes on. A paused connection learns of the peer's
-  /// end when it resumes. Input that on_message left comes again on resuming.
+  /// Stops reading, so that the peer has to wait, and goes on. A paused connection learns of the
+  /// peer's end when it resumes. Input that on_message left comes again on resuming.
   void pause_reading();
   void resume_reading();
 
@@ -160,9 +162,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] bool settled() const;
   void settle_slowly();
   [[nodiscard]] bool has_output() const { return output_ != nullptr && !output_->empty(); }
-  [[nodiscard]] bool output_is_dead() const {
-    return extras_ != nullptr && extras_->output_error;
-  }
+  [[nodiscard]] bool output_is_dead() const { return extras_ != nullptr && extras_->output_error; }
   void finish_shutdown();
   void begin_shutdown();
   void update_interest();
@@ -173,27 +173,27 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
 
   std::shared_ptr<ConnectionGroup> group_;
   const ConnectionHandlers& handlers_;  // the group's
-  TcpConnectionPtr self_;  // while open: what handlers get, without counting
+  TcpConnectionPtr self_;               // while open: what handlers get, without counting
   platform::Descriptor socket_;
   std::atomic<State> state_{State::kConnecting};
   std::atomic<bool> close_requested_{false};
   std::atomic<std::uint32_t> sends_from_afar_{0};  // posted, and not yet queued
   bool in_handler_ = false;
-  bool announced_ = false;         // on_connect has run
-  bool can_write_ = true;          // the last send was not refused
+  bool announced_ = false;  // on_connect has run
+  bool can_write_ = true;   // the last send was not refused
   bool flush_scheduled_ = false;
   bool owes_write_complete_ = false;
   bool above_high_water_ = false;
-  bool shutting_down_ = false;     // shutdown() has arrived in order
-  bool shut_down_ = false;         // our side has ended
+  bool shutting_down_ = false;  // shutdown() has arrived in order
+  bool shut_down_ = false;      // our side has ended
   bool peer_ended_ = false;
   bool peer_was_first_ = false;
-  bool read_to_end_ = false;       // a short read isn't the last any more
-  bool redeliver_ = false;         // input was left when reading paused
+  bool read_to_end_ = false;  // a short read isn't the last any more
+  bool redeliver_ = false;    // input was left when reading paused
   std::uint8_t paused_ = 0;
-  Buffer input_;                   // what on_message left
-  // What the running handler has sent, as long as that is one piece: its input where it lies, or bytes
-  // in the loop's scratch space. It leaves, or moves to output_, when the handler is done.
+  Buffer input_;  // what on_message left
+  // What the running handler has sent, as long as that is one piece: its input where it lies, or
+  // bytes in the loop's scratch space. It leaves, or moves to output_, when the handler is done.
   std::span<const std::byte> direct_;
   std::unique_ptr<OutputQueue> output_;
   std::unique_ptr<Extras> extras_;

@@ -62,9 +62,9 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   // One loop of the server's. The first members live in its own thread.
   struct Shard {
     std::shared_ptr<ConnectionGroup> group;
-    std::unique_ptr<Acceptor> acceptor;     // with Balance::kKernel
-    std::atomic<std::size_t> load{0};       // connections that are open, or on their way to it
-    std::unique_ptr<LoopThread> thread;     // ends before the others do
+    std::unique_ptr<Acceptor> acceptor;  // with Balance::kKernel
+    std::atomic<std::size_t> load{0};    // connections that are open, or on their way to it
+    std::unique_ptr<LoopThread> thread;  // ends before the others do
   };
 
   std::unique_ptr<Acceptor> make_acceptor(EventLoop& loop, const Address& address, Shard* shard);
@@ -101,12 +101,12 @@ std::unique_ptr<Acceptor> TcpServer::Core::make_acceptor(EventLoop& loop, const 
                                                          Shard* shard) {
   // The acceptor is ours and ends before us, but for the handler in which it ends: see `keep`.
   auto holder = std::make_shared<Acceptor*>(nullptr);
-  auto acceptor = std::make_unique<Acceptor>(
-      loop, address, options_.listen,
-      [this, shard, holder](platform::Descriptor socket, Address peer) {
-        const auto keep = shared_from_this();
-        accepted(shard, **holder, std::move(socket), std::move(peer));
-      });
+  auto acceptor =
+      std::make_unique<Acceptor>(loop, address, options_.listen,
+                                 [this, shard, holder](platform::Descriptor socket, Address peer) {
+                                   const auto keep = shared_from_this();
+                                   accepted(shard, **holder, std::move(socket), std::move(peer));
+                                 });
   *holder = acceptor.get();
   // Inherited by what is accepted, which saves the calls on each.
   apply_socket_options(acceptor->fd(), address, options_.connection);
@@ -134,12 +134,11 @@ void TcpServer::Core::start_shard() {
     handle.post([loop, exception] { loop->report_exception(exception); });
   };
   auto shard = std::make_unique<Shard>();
-  shard->thread =
-      std::make_unique<LoopThread>(std::move(loop_options), [&](EventLoop& loop) {
-        shard->group = std::make_shared<ConnectionGroup>(loop, handlers_, options_.connection);
-        shard->group->set_on_closed([this, shard = shard.get()] { gone(shard); });
-        if (options_.on_thread_start) options_.on_thread_start(loop);
-      });
+  shard->thread = std::make_unique<LoopThread>(std::move(loop_options), [&](EventLoop& loop) {
+    shard->group = std::make_shared<ConnectionGroup>(loop, handlers_, options_.connection);
+    shard->group->set_on_closed([this, shard = shard.get()] { gone(shard); });
+    if (options_.on_thread_start) options_.on_thread_start(loop);
+  });
   shards_.push_back(std::move(shard));
 }
 
@@ -192,8 +191,8 @@ TcpServer::Core::Shard& TcpServer::Core::choose_shard() {
 void TcpServer::Core::hand_over(Shard& shard, platform::Descriptor socket, Address peer) {
   ++shard.load;
   // The shard outlives its thread's tasks: the thread ends first.
-  shard.thread->handle().post([core = weak_from_this(), shard = &shard,
-                               socket = std::move(socket), peer = std::move(peer)]() mutable {
+  shard.thread->handle().post([core = weak_from_this(), shard = &shard, socket = std::move(socket),
+                               peer = std::move(peer)]() mutable {
     const auto keep = core.lock();
     if (keep == nullptr) return;
     if (shard->group->open(std::move(socket), std::move(peer))) keep->gone(shard);

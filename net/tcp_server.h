@@ -1,7 +1,8 @@
 // A server: listens, and serves its connections in one loop or in several.
 //
 //     TcpServer echo(loop, Address::any(7007), {
-//         .on_message = [](const TcpConnectionPtr& connection, Buffer& input) { connection->send(input); },
+//         .on_message = [](const TcpConnectionPtr& connection, Buffer& input) {
+//         connection->send(input); },
 //     });
 //     echo.start();
 //     loop.run();
@@ -25,8 +26,9 @@ namespace pollard {
 enum class Balance : std::uint8_t {
   kRoundRobin,
   kLeastConnections,
-  /// Each loop listens by itself and the kernel balances: no hand-over between threads. Fails to start,
-  /// with operation_not_supported, where the kernel doesn't (see ListenOptions::reuse_port_balanced).
+  /// Each loop listens by itself and the kernel balances: no hand-over between threads. Fails to
+  /// start, with operation_not_supported, where the kernel doesn't (see
+  /// ListenOptions::reuse_port_balanced).
   kKernel,
 };
 
@@ -66,8 +68,8 @@ struct TcpServerStats {
   std::array<std::uint64_t, 5> closed{};
 };
 
-/// The thread of the loop it is given, where nothing else is said; its handlers run in the threads of the
-/// connections' loops.
+/// The thread of the loop it is given, where nothing else is said; its handlers run in the threads
+/// of the connections' loops.
 class TcpServer {
  public:
   /// Binds. Throws std::system_error naming the call and the address (`bind 0.0.0.0:80: Permission
@@ -80,16 +82,16 @@ class TcpServer {
   TcpServer(const TcpServer&) = delete;
   TcpServer& operator=(const TcpServer&) = delete;
 
-  /// Starts the threads and listens; no effect when it has started. Throws std::system_error naming the
-  /// call, which after a stop() may again be bind: the port was free meanwhile.
+  /// Starts the threads and listens; no effect when it has started. Throws std::system_error naming
+  /// the call, which after a stop() may again be bind: the port was free meanwhile.
   void start();
 
-  /// Ends everything now: listening, the connections (each with its on_disconnect) and the threads. No
-  /// handler runs after it returns. start() begins again, at the same address.
+  /// Ends everything now: listening, the connections (each with its on_disconnect) and the threads.
+  /// No handler runs after it returns. start() begins again, at the same address.
   void stop();
 
-  /// Stops listening, and ends each connection as TcpConnection::shutdown(limit) does; when the last has
-  /// gone, stops and calls `done`. A stop() meanwhile ends it without `done`.
+  /// Stops listening, and ends each connection as TcpConnection::shutdown(limit) does; when the
+  /// last has gone, stops and calls `done`. A stop() meanwhile ends it without `done`.
   void stop_gracefully(Duration limit, Task done = {});
 
   [[nodiscard]] bool started() const;

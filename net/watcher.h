@@ -1,5 +1,5 @@
-// A descriptor registered with a loop, and the end of that registration. What is watched derives from
-// this; Channel is the one for any descriptor and any function.
+// A descriptor registered with a loop, and the end of that registration. What is watched derives
+// from this; Channel is the one for any descriptor and any function.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +20,9 @@ struct Readiness {
   bool error = false;
 };
 
-/// Knows its loop by a pointer, which the loop clears when it ends while the watcher watches. Its own address never gets into
-/// the kernel: events come by slot key, so a watcher may die in any handler, its own included.
-/// The loop's thread.
+/// Knows its loop by a pointer, which the loop clears when it ends while the watcher watches. Its
+/// own address never gets into the kernel: events come by slot key, so a watcher may die in any
+/// handler, its own included. The loop's thread.
 class Watcher {
  public:
   Watcher(const Watcher&) = delete;

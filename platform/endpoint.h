@@ -15,10 +15,10 @@ enum class Family : std::uint8_t { kNone, kIpv4, kIpv6, kUnix };
 
 struct Endpoint {
   Family family = Family::kNone;
-  std::uint16_t port = 0;                    // host byte order
-  std::uint32_t scope = 0;                   // IPv6: the interface of a link-local address
-  std::array<std::uint8_t, 16> ip{};         // network byte order; IPv4 uses the first four
-  std::shared_ptr<const std::string> path = {};  // Unix; begins with NUL in Linux's abstract namespace
+  std::uint16_t port = 0;                        // host byte order
+  std::uint32_t scope = 0;                       // IPv6: the interface of a link-local address
+  std::array<std::uint8_t, 16> ip{};             // network byte order; IPv4 uses the first four
+  std::shared_ptr<const std::string> path = {};  // Unix; Linux's abstract names begin with NUL
 
   friend bool operator==(const Endpoint& left, const Endpoint& right) {
     return left.family == right.family && left.port == right.port && left.scope == right.scope &&
@@ -29,7 +29,8 @@ struct Endpoint {
   }
 };
 
-/// The longest path that a Unix-domain socket can have here (sizeof sockaddr_un::sun_path, less NUL).
+/// The longest path that a Unix-domain socket can have here (sizeof sockaddr_un::sun_path, less
+/// NUL).
 [[nodiscard]] std::size_t longest_unix_path();
 
 /// Reads numbers of IPv4 ("192.0.2.1") and IPv6 ("2001:db8::1", "fe80::1%eth0": RFC 4291, RFC 4007)

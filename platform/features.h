@@ -50,8 +50,8 @@
 #define POLLARD_HAS_POLLTS 0
 #endif
 
-// The file-to-socket calls share a name and nothing else: Linux's has a header of its own, the BSDs'
-// and Darwin's announce themselves by a flag; NetBSD and OpenBSD have none.
+// The file-to-socket calls share a name and nothing else: Linux's has a header of its own, the
+// BSDs' and Darwin's announce themselves by a flag; NetBSD and OpenBSD have none.
 #if __has_include(<sys/sendfile.h>)
 #define POLLARD_SENDFILE_LINUX 1
 #else

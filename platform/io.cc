@@ -40,8 +40,7 @@ Result send_file(int fd, int file, std::uint64_t offset, std::size_t size) {
   constexpr std::size_t kMost = std::size_t{1} << 30U;
   const std::size_t wanted = std::min(size, kMost);
   if (wanted == 0) return Result(0);
-  const Result sent(
-      system_calls().sendfile(fd, file, static_cast<std::int64_t>(offset), wanted));
+  const Result sent(system_calls().sendfile(fd, file, static_cast<std::int64_t>(offset), wanted));
   // EINVAL and its like: not a file that can be mapped, or not a socket that takes one.
   const bool cannot = sent.is(std::errc::function_not_supported) ||
                       sent.is(std::errc::invalid_argument) || sent.is(std::errc::not_supported) ||
@@ -59,7 +58,8 @@ Result write(int fd, std::span<const std::byte> bytes) {
 }
 
 Result open_for_reading(const char* path) {
-  return retry_interrupted([path] { return Result(system_calls().open(path, O_RDONLY | O_CLOEXEC)); });
+  return retry_interrupted(
+      [path] { return Result(system_calls().open(path, O_RDONLY | O_CLOEXEC)); });
 }
 
 Result make_nonblocking(int fd) {

@@ -35,8 +35,8 @@ inline constexpr std::size_t kGatherLimit = 64;
 /// sendmsg(2) of up to kGatherLimit pieces in order, never raising SIGPIPE.
 Result send_gathered(int fd, std::span<const std::span<const std::byte>> pieces);
 
-/// sendfile: up to `size` bytes of `file` from `offset`; by reading and sending where the system has
-/// no such call or the file isn't one that it takes. Zero is the end of the file.
+/// sendfile: up to `size` bytes of `file` from `offset`; by reading and sending where the system
+/// has no such call or the file isn't one that it takes. Zero is the end of the file.
 Result send_file(int fd, int file, std::uint64_t offset, std::size_t size);
 
 /// read(2) and write(2), for descriptors that are not sockets.

@@ -1,4 +1,5 @@
-// What a library must know of the process it lives in: that it forked, and what its environment says.
+// What a library must know of the process it lives in: that it forked, and what its environment
+// says.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,9 @@ namespace pollard::platform {
 /// seen). One load; any thread.
 [[nodiscard]] std::uint32_t fork_generation();
 
-/// The environment variable `name`; empty when it is unset, or when the process runs with more rights
-/// than its user has (set-id or file capabilities), for then the environment is an attacker's.
+/// The environment variable `name`; empty when it is unset, or when the process runs with more
+/// rights than its user has (set-id or file capabilities), for then the environment is an
+/// attacker's.
 [[nodiscard]] std::string environment(const char* name);
 
 /// Raises the limit of open descriptors (RLIMIT_NOFILE) as far as this process may, at most to

@@ -8,6 +8,10 @@
 // -ENOSYS, and a wrapper above the table does what can be done without it.
 #pragma once
 
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>  // NOLINT(modernize-deprecated-headers): clockid_t is POSIX's, not ISO C's
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -15,10 +19,6 @@
 #include "pollard/platform/epoll.h"
 #include "pollard/platform/features.h"
 #include "pollard/platform/kqueue.h"
-
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <time.h>  // NOLINT(modernize-deprecated-headers): clockid_t is POSIX's, not ISO C's
 
 namespace pollard::platform {
 
@@ -51,7 +51,8 @@ struct SystemCalls {
   std::ptrdiff_t (*recv)(int fd, void* bytes, std::size_t size, int flags);
   std::ptrdiff_t (*send)(int fd, const void* bytes, std::size_t size, int flags);
   std::ptrdiff_t (*sendmsg)(int fd, const msghdr* message, int flags);
-  // sendfile, whose forms differ: sends up to `size` bytes of `file` from `offset`; answers the count.
+  // sendfile, whose forms differ: sends up to `size` bytes of `file` from `offset`; answers the
+  // count.
   std::ptrdiff_t (*sendfile)(int socket, int file, std::int64_t offset, std::size_t size);
 
   // Readiness

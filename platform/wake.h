@@ -22,8 +22,8 @@ class WakeDescriptor {
   /// Makes fd() unreadable again.
   void drain() noexcept;
 
-  /// Whether each wake() is an edge of its own although nothing was drained: an eventfd on Linux, which
-  /// counts to 2^64. A pipe would fill up and fall silent.
+  /// Whether each wake() is an edge of its own although nothing was drained: an eventfd on Linux,
+  /// which counts to 2^64. A pipe would fill up and fall silent.
   [[nodiscard]] bool rings_undrained() const;
 
  private:

@@ -1,5 +1,5 @@
-// The four backends that come with the library; the registry is how a program reaches them. Each maker
-// throws std::system_error, naming the call, where its mechanism can't be had.
+// The four backends that come with the library; the registry is how a program reaches them. Each
+// maker throws std::system_error, naming the call, where its mechanism can't be had.
 #pragma once
 
 #include <memory>

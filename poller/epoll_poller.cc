@@ -1,24 +1,26 @@
 // epoll(7), Linux. Its grievances, and how this file answers them:
 //
 //   - It watches open files and calls them by the number they had. After close(fd) with a duplicate
-//     alive somewhere (a forked child is enough) events go on for the dead number, and no call can end
-//     them. Each registration carries its generation; an event of a dead one makes a new epoll set.
-//   - Its errors depend on the same history: EEXIST for a number that is new to us, ENOENT for one that
-//     isn't. Each is answered with the other operation.
-//   - It refuses regular files with EPERM, where poll and select call them ready. So be it: add() says so.
+//     alive somewhere (a forked child is enough) events go on for the dead number, and no call can
+//     end them. Each registration carries its generation; an event of a dead one makes a new epoll
+//     set.
+//   - Its errors depend on the same history: EEXIST for a number that is new to us, ENOENT for one
+//     that isn't. Each is answered with the other operation.
+//   - It refuses regular files with EPERM, where poll and select call them ready. So be it: add()
+//     says so.
 //   - RDHUP must be asked for; HUP and ERR come unasked, so that an uninterested registration would
 //     spin. Interest::kNone therefore leaves the set.
-//   - An edge doesn't say that a stream ended behind the data it announces, unless RDHUP is in the same
-//     event; and urgent data makes a read short without being its end. With edges both are asked for.
-//   - epoll_wait counts milliseconds. epoll_pwait2 counts nanoseconds and may be absent (before 5.11) or
-//     forbidden (seccomp says EPERM): it is tried when the program runs.
-#include "pollard/platform/epoll.h"
-
+//   - An edge doesn't say that a stream ended behind the data it announces, unless RDHUP is in the
+//     same event; and urgent data makes a read short without being its end. With edges both are
+//     asked for.
+//   - epoll_wait counts milliseconds. epoll_pwait2 counts nanoseconds and may be absent (before
+//     5.11) or forbidden (seccomp says EPERM): it is tried when the program runs.
 #include <utility>
 #include <vector>
 
 #include "pollard/base/assert.h"
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/epoll.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/backends.h"
 

@@ -1,26 +1,28 @@
 // kqueue(2), the BSDs and macOS. Its grievances, and how this file answers them:
 //
-//   - Reading and writing are two filters with an event each. They are merged into one a descriptor.
-//   - EV_EOF comes while data is still unread. It is a hint here; readers read on until recv says so.
+//   - Reading and writing are two filters with an event each. They are merged into one a
+//     descriptor.
+//   - EV_EOF comes while data is still unread. It is a hint here; readers read on until recv says
+//     so.
 //   - The error of a connection stands in the event (fflags) on some systems and behind SO_ERROR on
 //     others. It is a hint as well; whoever cares asks the socket.
-//   - Closing a descriptor silently drops its filters, and deleting them afterwards fails with EBADF or
-//     ENOENT. Both mean "gone" and are no errors.
-//   - A failed change comes back as an event, or as the failure of the whole call, by the room there is;
-//     events beside errors may be left out. A registration asks for receipts; later changes ride along
-//     with the wait, with an event's room for each of them.
+//   - Closing a descriptor silently drops its filters, and deleting them afterwards fails with
+//     EBADF or ENOENT. Both mean "gone" and are no errors.
+//   - A failed change comes back as an event, or as the failure of the whole call, by the room
+//     there is; events beside errors may be left out. A registration asks for receipts; later
+//     changes ride along with the wait, with an event's room for each of them.
 //   - Interrupted by a signal, it has applied the changes nevertheless. They are never sent twice.
-//   - udata is a pointer's width, 32 bits on some machines, and some systems take it from EV_ADD only:
-//     every change carries the generation.
-//   - A forked child doesn't inherit the queue, and the number may be another file there: it isn't closed.
-#include "pollard/platform/kqueue.h"
-
+//   - udata is a pointer's width, 32 bits on some machines, and some systems take it from EV_ADD
+//     only: every change carries the generation.
+//   - A forked child doesn't inherit the queue, and the number may be another file there: it isn't
+//     closed.
 #include <array>
 #include <utility>
 #include <vector>
 
 #include "pollard/base/assert.h"
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/kqueue.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/backends.h"
 
@@ -82,7 +84,8 @@ class KqueuePoller final : public Poller {
     return to == Interest::kNone ? std::error_code() : refused;
   }
 
-  // What a change was refused with. EPIPE is a pipe whose other end is gone: it is watched all the same.
+  // What a change was refused with. EPIPE is a pipe whose other end is gone: it is watched all the
+  // same.
   static std::error_code refusal(const KernelEvent& receipt) {
     if (!platform::has_flag(receipt, platform::kEventError)) return {};
     const std::error_code error(static_cast<int>(receipt.data), std::system_category());
@@ -146,7 +149,7 @@ class KqueuePoller final : public Poller {
   std::vector<KernelEvent> changes_;
   std::vector<KernelEvent> events_;
   std::vector<unsigned> ready_of_;  // by descriptor number; zero outside collect()
-  std::vector<int> merged_;         // the descriptors of this wait in the order of their first event
+  std::vector<int> merged_;         // the descriptors of this wait, by their first event
 };
 
 }  // namespace

@@ -1,20 +1,20 @@
 // poll(2), everywhere. Its grievances, and how this file answers them:
 //
-//   - HUP, ERR and NVAL come without being asked for, so a record without interest would end every wait
-//     at once. Interest::kNone leaves the array.
+//   - HUP, ERR and NVAL come without being asked for, so a record without interest would end every
+//     wait at once. Interest::kNone leaves the array.
 //   - A closed descriptor answers NVAL for ever. It is reported once, with an error, and taken out.
-//   - What ended is HUP on one system, IN on another, both on a third; a dead pipe is HUP without IN on
-//     Linux. HUP and ERR count as readable and writable, as far as either is wanted.
+//   - What ended is HUP on one system, IN on another, both on a third; a dead pipe is HUP without
+//     IN on Linux. HUP and ERR count as readable and writable, as far as either is wanted.
 //   - Darwin's poll answers NVAL for terminals and devices. add() asks first and refuses them.
-//   - The kernel reads the whole array at each wait, and so do we. Finding a descriptor's record takes
-//     constant time, and removing one moves the last into its place.
-//   - Whoever stands first in the array would always be served first. The scan begins where it ended.
-#include "pollard/platform/poll.h"
-
+//   - The kernel reads the whole array at each wait, and so do we. Finding a descriptor's record
+//     takes constant time, and removing one moves the last into its place.
+//   - Whoever stands first in the array would always be served first. The scan begins where it
+//     ended.
 #include <utility>
 #include <vector>
 
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/poll.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/backends.h"
 
@@ -61,8 +61,9 @@ class PollPoller final : public Poller {
   // Whether poll can watch this descriptor at all.
   static std::error_code ask(int fd) {
     PollRecord record{.fd = fd, .events = 0, .revents = 0};
-    const Result asked = platform::retry_interrupted(
-        [&] { return platform::poll_milliseconds({&record, 1}, 0); });
+    const Result asked = platform::retry_interrupted([&] {
+      return platform::poll_milliseconds({&record, 1}, 0);
+    });
     if (!asked.ok()) return asked.error();
     if ((record.revents & platform::kPollInvalid) == 0) return {};
     return std::make_error_code(platform::is_open(fd) ? std::errc::operation_not_permitted

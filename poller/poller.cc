@@ -25,9 +25,7 @@ std::string_view to_string(Interest interest) {
 }
 
 Poller::Poller(std::string_view name, PollerCapabilities capabilities)
-    : name_(name),
-      capabilities_(capabilities),
-      fork_generation_(platform::fork_generation()) {
+    : name_(name), capabilities_(capabilities), fork_generation_(platform::fork_generation()) {
   ready_.reserve(kBatch);
 }
 
@@ -92,7 +90,8 @@ std::error_code Poller::end_registration(int fd, Interest& applied) {
   return {};
 }
 
-// A failure of apply() means that the descriptor was closed, and the kernel has forgotten it by itself.
+// A failure of apply() means that the descriptor was closed, and the kernel has forgotten it by
+// itself.
 std::error_code Poller::remove(int fd) {
   Interest applied = Interest::kNone;
   if (const std::error_code refused = end_registration(fd, applied)) return refused;
@@ -115,8 +114,9 @@ void Poller::note_change(int fd, Record& record) {
 }
 
 void Poller::apply_changes() {
-  // Only what is still different costs a call: write interest that came and went since the last wait
-  // doesn't. A change that the kernel refuses becomes an event, so that its owner learns of it.
+  // Only what is still different costs a call: write interest that came and went since the last
+  // wait doesn't. A change that the kernel refuses becomes an event, so that its owner learns of
+  // it.
   applying_changes_ = true;
   for (const int fd : changes_) {
     Record& record = records_[index(fd)];

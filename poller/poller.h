@@ -1,12 +1,13 @@
 // The Poller: watches descriptors for a caller. It knows nothing of loops, channels or callbacks.
 //
 // What every backend promises, and tests/poller checks on each:
-//   - Level-triggered unless asked otherwise: an event is reported by every wait while its cause lasts.
+//   - Level-triggered unless asked otherwise: an event is reported by every wait while its cause
+//     lasts.
 //   - One event a descriptor and wait.
 //   - `readable`: data, the end of the peer's stream, a pending connection, a pending socket error.
-//     `writable`: room, the end of a connect (good or bad), a pending socket error.
-//     These two are guarantees. `hangup` and `error` are hints that differ between systems: the end of
-//     a stream is what recv says, the outcome of a connect is what SO_ERROR says.
+//     `writable`: room, the end of a connect (good or bad), a pending socket error. These two are
+//     guarantees. `hangup` and `error` are hints that differ between systems: the end of a stream
+//     is what recv says, the outcome of a connect is what SO_ERROR says.
 //   - Interest::kNone means "not in the kernel": a paused descriptor whose peer hangs up is silent.
 //   - After remove(fd) no event of that registration is delivered, not even one already collected,
 //     nor to the next registration of the same number.
@@ -27,12 +28,14 @@ namespace pollard {
 enum class Interest : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kBoth = 3 };
 
 constexpr bool wants_read(Interest interest) { return (static_cast<unsigned>(interest) & 1U) != 0; }
-constexpr bool wants_write(Interest interest) { return (static_cast<unsigned>(interest) & 2U) != 0; }
+constexpr bool wants_write(Interest interest) {
+  return (static_cast<unsigned>(interest) & 2U) != 0;
+}
 /// "none", "read", "write" or "both".
 [[nodiscard]] std::string_view to_string(Interest interest);
 
-/// kLevel: reported while the cause lasts. kEdge: reported when a cause appears, and once after a
-/// change of the interest if it is there already; the causes of one wait may come in one event.
+/// kLevel: reported while the cause lasts. kEdge: reported when a cause appears, and once after an
+/// interest is added if its cause is there already; the causes of one wait may come in one event.
 enum class Trigger : std::uint8_t { kLevel, kEdge };
 
 /// The caller's name for a registration; handed back unread.
@@ -58,8 +61,8 @@ struct PollerCapabilities {
   bool batched_changes = false;
 };
 
-/// One thread uses a poller: the one that made it, in the process that made it. Every operation in a
-/// forked child fails with Error::kForked and leaves the parent's registrations alone.
+/// One thread uses a poller: the one that made it, in the process that made it. Every operation in
+/// a forked child fails with Error::kForked and leaves the parent's registrations alone.
 class Poller {
  public:
   virtual ~Poller();
@@ -75,21 +78,22 @@ class Poller {
   [[nodiscard]] std::error_code add(int fd, Interest interest, Token token,
                                     Trigger trigger = Trigger::kLevel);
 
-  /// Changes what `fd` is watched for, from the next wait on; no_such_file_or_directory for a stranger.
+  /// Changes what `fd` is watched for, from the next wait on; no_such_file_or_directory for a
+  /// stranger.
   [[nodiscard]] std::error_code modify(int fd, Interest interest);
 
   /// Ends a registration, before or after the descriptor is closed, but before its number is added
   /// again; no_such_file_or_directory for a stranger.
   std::error_code remove(int fd);
 
-  /// The same for a descriptor that the caller closes next: a mechanism that forgets what is closed is
-  /// spared the call.
+  /// The same for a descriptor that the caller closes next: a mechanism that forgets what is closed
+  /// is spared the call.
   std::error_code remove_before_close(int fd);
 
-  /// Waits until something is ready or the timeout has passed (absent: without end; zero: not at all),
-  /// then next() gives what was found. Events of the wait before that were not taken are forgotten;
-  /// being level-triggered, or kept in the kernel's state, they come again, except for edges.
-  /// A signal ends the wait early with nothing found. Any other failure is returned.
+  /// Waits until something is ready or the timeout has passed (absent: without end; zero: not at
+  /// all), then next() gives what was found. Events of the wait before that were not taken are
+  /// forgotten; being level-triggered, or kept in the kernel's state, they come again, except for
+  /// edges. A signal ends the wait early with nothing found. Any other failure is returned.
   [[nodiscard]] std::error_code wait(std::optional<Duration> timeout);
 
   /// The next event of the last wait; false when there is none left.
@@ -122,13 +126,13 @@ class Poller {
   /// Readiness bits as the backends report them; the first two are Interest's.
   enum Ready : unsigned { kReadable = 1, kWritable = 2, kHangup = 4, kError = 8 };
 
-  /// The most events of one wait: enough that a wait pays, few enough that timers and tasks get their
-  /// turn. What doesn't fit comes first in the next wait.
+  /// The most events of one wait: enough that a wait pays, few enough that timers and tasks get
+  /// their turn. What doesn't fit comes first in the next wait.
   static constexpr std::size_t kBatch = 512;
 
-  /// Moves the kernel from one interest in `fd` to another; kNone to something registers, something to
-  /// kNone ends. When may_defer() is true, a collect() follows at once, and the work may ride along
-  /// with it. Called with from == to only to ask for edges again.
+  /// Moves the kernel from one interest in `fd` to another; kNone to something registers, something
+  /// to kNone ends. When may_defer() is true, a collect() follows at once, and the work may ride
+  /// along with it. Called with from == to only to ask for edges again.
   virtual std::error_code apply(int fd, Interest from, Interest to) = 0;
 
   /// What apply(fd, from, kNone) is, when the descriptor is closed next.
@@ -162,8 +166,8 @@ class Poller {
   [[nodiscard]] std::uint32_t generation(int fd) const { return records_[index(fd)].generation; }
   [[nodiscard]] Trigger trigger(int fd) const { return records_[index(fd)].trigger; }
 
-  /// Reports the descriptor as ready with an error, and takes it out of the kernel's set: for a number
-  /// that was closed without remove(), on mechanisms that would answer that for ever.
+  /// Reports the descriptor as ready with an error, and takes it out of the kernel's set: for a
+  /// number that was closed without remove(), on mechanisms that would answer that for ever.
   void evict(int fd);
 
   /// Calls `visit(fd, interest)` for what the kernel is to know of.
@@ -181,12 +185,12 @@ class Poller {
  private:
   struct Record {
     Token token{};
-    std::uint32_t generation = 0;  // odd while registered
+    std::uint32_t generation = 0;        // odd while registered
     Interest wanted = Interest::kNone;   // what the caller asked for
     Interest applied = Interest::kNone;  // what the kernel knows
     Trigger trigger = Trigger::kLevel;
-    bool changed = false;      // is in changes_
-    bool lost_edge = false;    // an edge was withheld: ask for it again
+    bool changed = false;    // is in changes_
+    bool lost_edge = false;  // an edge was withheld: ask for it again
   };
   struct Collected {
     int fd;
@@ -220,7 +224,7 @@ class Poller {
   void apply_changes();
 
   std::vector<Record> records_;  // by descriptor number
-  std::vector<int> changes_;     // descriptors whose wanted interest may differ from the applied one
+  std::vector<int> changes_;     // descriptors whose wanted interest may have changed
   std::vector<Collected> ready_;
   std::size_t cursor_ = 0;
   bool applying_changes_ = false;

@@ -102,8 +102,9 @@ std::vector<PollerEntry> registered_pollers() {
 void register_poller(PollerEntry entry) {
   const std::string label = "register_poller '" + entry.name + "'";
   if (!is_name(entry.name) || !entry.create) {
-    refuse(std::make_error_code(std::errc::invalid_argument),
-           label + ": wants a name of letters, digits, '_' and '-', and a function that creates it");
+    refuse(
+        std::make_error_code(std::errc::invalid_argument),
+        label + ": wants a name of letters, digits, '_' and '-', and a function that creates it");
   }
   const std::lock_guard lock(registry().mutex);
   std::vector<PollerEntry>& entries = registry().entries;
@@ -142,7 +143,8 @@ PollerChoice poller_from_args(int& argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument == "--") break;
     const bool separate = i > 0 && argument == kFlag;
-    const bool joined = i > 0 && argument.starts_with(kFlag) && argument.substr(kFlag.size()).starts_with('=');
+    const bool joined =
+        i > 0 && argument.starts_with(kFlag) && argument.substr(kFlag.size()).starts_with('=');
     if (!separate && !joined) {
       argv[kept++] = argv[i];
       continue;
@@ -178,8 +180,8 @@ PollerEntry resolve(const PollerChoice& choice) {
     }
     refuse(Error::kPollerUnusable, describe(entries));
   }
-  const std::string asked =
-      "poller '" + choice.names + "' (asked for by " + std::string(to_string(choice.source)) + "); ";
+  const std::string asked = "poller '" + choice.names + "' (asked for by " +
+                            std::string(to_string(choice.source)) + "); ";
   std::vector<PollerEntry> named;
   for (const std::string& name : split_names(choice)) {
     const auto entry = std::ranges::find(entries, name, &PollerEntry::name);

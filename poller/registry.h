@@ -1,9 +1,10 @@
 // Which pollers there are, which of them work here, and which one a loop gets.
 //
-// A choice is a list of names, "epoll" or "kqueue,poll": the first that works is taken, and when none
-// does, that is an error which says what was asked for, why it can't be had and what can. There is no
-// fallback that the user didn't write. Without a choice in the code (which includes the flag, by
-// poller_from_args) the environment variable POLLARD_POLLER decides, and without that the best that works.
+// A choice is a list of names, "epoll" or "kqueue,poll": the first that works is taken, and when
+// none does, that is an error which says what was asked for, why it can't be had and what can.
+// There is no fallback that the user didn't write. Without a choice in the code (which includes the
+// flag, by poller_from_args) the environment variable POLLARD_POLLER decides, and without that the
+// best that works.
 #pragma once
 
 #include <functional>
@@ -25,8 +26,8 @@ struct PollerEntry {
   PollerCapabilities capabilities;
   /// Makes one; throws std::system_error naming the call where it can't. Any thread.
   std::function<std::unique_ptr<Poller>()> create;
-  /// Does real work with the mechanism: an empty string if it works, otherwise why it doesn't, in words
-  /// for a person. May be left out: then one is made and has to report a byte in a pipe.
+  /// Does real work with the mechanism: an empty string if it works, otherwise why it doesn't, in
+  /// words for a person. May be left out: then one is made and has to report a byte in a pipe.
   std::function<std::string()> probe = {};
 };
 
@@ -46,7 +47,7 @@ struct PollerChoice {
   enum class Source : std::uint8_t { kCode, kFlag, kEnvironment, kDefault };
 
   PollerChoice() = default;
-  PollerChoice(const char* list) : names(list) {}          // NOLINT(google-explicit-constructor)
+  PollerChoice(const char* list) : names(list) {}             // NOLINT(google-explicit-constructor)
   PollerChoice(std::string list) : names(std::move(list)) {}  // NOLINT(google-explicit-constructor)
   PollerChoice(std::string list, Source from) : names(std::move(list)), source(from) {}
 
@@ -57,18 +58,19 @@ struct PollerChoice {
 /// "the program", "--poller", "POLLARD_POLLER" or "the default".
 [[nodiscard]] std::string_view to_string(PollerChoice::Source source);
 
-/// Takes every `--poller=NAMES` and `--poller NAMES` out of the arguments, as far as a "--", and answers
-/// the last one; an empty choice when there is none. Throws std::system_error (invalid_argument) for a
-/// flag without names. `argc` and `argv` are those of main, argv[argc] being null.
+/// Takes every `--poller=NAMES` and `--poller NAMES` out of the arguments, as far as a "--", and
+/// answers the last one; an empty choice when there is none. Throws std::system_error
+/// (invalid_argument) for a flag without names. `argc` and `argv` are those of main, argv[argc]
+/// being null.
 [[nodiscard]] PollerChoice poller_from_args(int& argc, char** argv);
 
-/// The choice in force: `code` unless it is empty, else POLLARD_POLLER, else the best that works. The
-/// environment is not asked in a set-id process.
+/// The choice in force: `code` unless it is empty, else POLLARD_POLLER, else the best that works.
+/// The environment is not asked in a set-id process.
 [[nodiscard]] PollerChoice effective_choice(PollerChoice code);
 
-/// The entry that `choice` leads to. Throws std::system_error with Error::kPollerUnknown for a name that
-/// isn't registered, Error::kPollerUnusable when no name on the list works, invalid_argument for a list
-/// that isn't one.
+/// The entry that `choice` leads to. Throws std::system_error with Error::kPollerUnknown for a name
+/// that isn't registered, Error::kPollerUnusable when no name on the list works, invalid_argument
+/// for a list that isn't one.
 [[nodiscard]] PollerEntry resolve(const PollerChoice& choice);
 
 /// effective_choice(), resolve() and create() in one.

@@ -1,22 +1,22 @@
 // select(2), everywhere. Its grievances, and how this file answers them:
 //
-//   - FD_SETSIZE: 1024 in the headers, and FD_SET writes past its end or aborts. The bitmaps here are
-//     our own and grow; the kernels take them. Where one doesn't, add() refuses the number.
-//   - One closed descriptor fails the whole wait with EBADF and isn't named. It is searched for, reported
-//     once with an error, and taken out.
-//   - It knows readable and writable, and neither hang-up nor error. Nothing above needs the hints: a
-//     refused connect is readable and writable, and SO_ERROR says the rest.
-//   - The sets are overwritten by each call: copied before it, which is cheaper than rebuilding them.
-//   - The cost goes by the highest number, ready or not. Whole words without a bit are skipped, and the
-//     scan begins where it ended, so that low numbers have no privilege.
-#include "pollard/platform/select.h"
-
+//   - FD_SETSIZE: 1024 in the headers, and FD_SET writes past its end or aborts. The bitmaps here
+//     are our own and grow; the kernels take them. Where one doesn't, add() refuses the number.
+//   - One closed descriptor fails the whole wait with EBADF and isn't named. It is searched for,
+//     reported once with an error, and taken out.
+//   - It knows readable and writable, and neither hang-up nor error. Nothing above needs the hints:
+//     a refused connect is readable and writable, and SO_ERROR says the rest.
+//   - The sets are overwritten by each call: copied before it, which is cheaper than rebuilding
+//     them.
+//   - The cost goes by the highest number, ready or not. Whole words without a bit are skipped, and
+//     the scan begins where it ended, so that low numbers have no privilege.
 #include <algorithm>
 #include <bit>
 #include <utility>
 #include <vector>
 
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/select.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/backends.h"
 
@@ -77,9 +77,9 @@ class SelectPoller final : public Poller {
   std::error_code collect(std::optional<Duration> timeout) override {
     ready_read_.assign(wanted_read_.begin(), wanted_read_.begin() + as_offset(words_));
     ready_write_.assign(wanted_write_.begin(), wanted_write_.begin() + as_offset(words_));
-    const Result found = platform::select_descriptors(static_cast<int>(words_ * kWordBits),
-                                                      ready_read_.data(), ready_write_.data(),
-                                                      nullptr, timeout);
+    const Result found =
+        platform::select_descriptors(static_cast<int>(words_ * kWordBits), ready_read_.data(),
+                                     ready_write_.data(), nullptr, timeout);
     if (found.interrupted()) return {};
     if (found.is(std::errc::bad_file_descriptor)) return evict_closed();
     if (!found.ok()) return found.error();
