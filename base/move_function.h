@@ -34,9 +34,12 @@ class MoveFunction<Result(Arguments...)> {
       if (callable == nullptr) return;
     }
     if constexpr (kFitsInside<Stored>) {
+      // A move copies all of the bytes, and those behind a small callable are bytes too.
+      if constexpr (std::is_trivially_copyable_v<Stored>) std::memset(storage_, 0, kInsideBytes);
       ::new (static_cast<void*>(storage_)) Stored(std::forward<Callable>(callable));
       operations_ = &kInside<Stored>;
     } else {
+      std::memset(storage_, 0, kInsideBytes);
       ::new (static_cast<void*>(storage_)) Stored*(new Stored(std::forward<Callable>(callable)));
       operations_ = &kOnHeap<Stored>;
     }
