@@ -86,12 +86,12 @@ BOOST_AUTO_TEST_CASE(borrowed_contents_lie_where_they_are) {
   Buffer buffer("replaced");
   buffer.borrow(bytes_of(memory));
   BOOST_TEST(buffer.borrows());
-  BOOST_TEST(buffer.view().data() == memory.data());
+  BOOST_TEST((buffer.view().data() == memory.data()));
   BOOST_TEST(buffer.capacity() == 0U);
   buffer.consume(9);
   BOOST_TEST(buffer.view() == "else's");
   BOOST_TEST(buffer.borrows());
-  BOOST_TEST(buffer.view().data() == memory.data() + 9);
+  BOOST_TEST((buffer.view().data() == memory.data() + 9));
   BOOST_TEST(buffer.take(4) == "else");
   BOOST_TEST(buffer.borrows());
 }
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_move_leaves_an_empty_buffer_and_moves_no_owned_bytes) {
   Buffer buffer("contents");
   const char* const place = buffer.view().data();
   Buffer moved = std::move(buffer);
-  BOOST_TEST(moved.view().data() == place);
+  BOOST_TEST((moved.view().data() == place));
   BOOST_TEST(buffer.empty());  // NOLINT(bugprone-use-after-move): that is what is promised
   BOOST_TEST(buffer.capacity() == 0U);
   buffer.append("again");
