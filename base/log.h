@@ -19,7 +19,7 @@ using LogSink = MoveFunction<void(LogLevel, std::string_view message)>;
 /// Replaces the sink; an empty one restores the default. Messages below `threshold` are not made.
 /// Any thread; the sink is called by one thread at a time, from whichever thread has something to
 /// say, and must not log itself.
-void set_log_sink(LogSink sink, LogLevel threshold = LogLevel::kWarning);
+void set_log_sink(LogSink function, LogLevel threshold = LogLevel::kWarning);
 
 /// Whether a message of this level goes anywhere: ask before composing an expensive one. Any
 /// thread.

@@ -625,7 +625,7 @@ void TcpConnection::close(DisconnectReason reason) {
   // Handlers that are still running were given a reference to self_.
   struct Release {
     TcpConnectionPtr connection;
-    Release(TcpConnectionPtr released) : connection(std::move(released)) {}
+    explicit Release(TcpConnectionPtr released) : connection(std::move(released)) {}
     Release(Release&&) noexcept = default;
     Release& operator=(Release&&) = delete;
     Release(const Release&) = delete;
