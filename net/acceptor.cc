@@ -57,7 +57,11 @@ Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions&
     require(platform::set_reuse_address(socket_.get(), true), "SO_REUSEADDR for " + text);
   }
   if (options_.reuse_port_balanced) {
-    require(platform::set_reuse_port_balanced(socket_.get()), "balanced SO_REUSEPORT for " + text);
+    // Old kernels take the option for a Unix-domain socket, whose path then has one owner all the same.
+    const Result balanced = address.is_unix()
+                                ? Result::failure(std::errc::operation_not_supported)
+                                : platform::set_reuse_port_balanced(socket_.get());
+    require(balanced, "balanced SO_REUSEPORT for " + text);
   }
   if (address.is_ipv6()) {
     require(platform::set_ipv6_only(socket_.get(), options_.ipv6_only), "IPV6_V6ONLY for " + text);

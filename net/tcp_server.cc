@@ -42,8 +42,7 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
         handle_(loop.handle()),
         options_(std::move(options)),
         handlers_(std::make_shared<const ConnectionHandlers>(std::move(handlers))) {
-    options_.listen.reuse_port_balanced |=
-        options_.balance == Balance::kKernel && options_.threads > 0;
+    options_.listen.reuse_port_balanced |= each_shard_listens();
     base_group_ = std::make_shared<ConnectionGroup>(loop_, handlers_, options_.connection);
     acceptor_ = make_acceptor(loop_, address, nullptr);
     address_ = acceptor_->address();
@@ -59,10 +58,17 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] TcpServerStats stats() const;
 
  private:
+  // Accepted when there was no room any more: it waits as if it were still in the backlog.
+  struct Newcomer {
+    platform::Descriptor socket;
+    Address peer;
+  };
+
   // One loop of the server's. The first members live in its own thread.
   struct Shard {
     std::shared_ptr<ConnectionGroup> group;
     std::unique_ptr<Acceptor> acceptor;  // with Balance::kKernel
+    std::optional<Newcomer> waiting;     // likewise: others fill the server while it accepts
     std::atomic<std::size_t> load{0};    // connections that are open, or on their way to it
     std::unique_ptr<LoopThread> thread;  // ends before the others do
   };
@@ -70,9 +76,13 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   std::unique_ptr<Acceptor> make_acceptor(EventLoop& loop, const Address& address, Shard* shard);
   void start_shard();
   void stop_shard(Shard& shard);
+  [[nodiscard]] bool each_shard_listens() const {
+    return options_.balance == Balance::kKernel && options_.threads > 0;
+  }
   void listen();
-  void accepted(Shard* shard, Acceptor& acceptor, platform::Descriptor socket, Address peer);
+  void accepted(Shard* shard, Acceptor& acceptor, Newcomer newcomer);
   [[nodiscard]] bool admit(Acceptor& acceptor);
+  void let_in(Shard& shard);
   Shard& choose_shard();
   void hand_over(Shard& shard, platform::Descriptor socket, Address peer);
   void gone(Shard* shard);
@@ -105,7 +115,7 @@ std::unique_ptr<Acceptor> TcpServer::Core::make_acceptor(EventLoop& loop, const 
       std::make_unique<Acceptor>(loop, address, options_.listen,
                                  [this, shard, holder](platform::Descriptor socket, Address peer) {
                                    const auto keep = shared_from_this();
-                                   accepted(shard, **holder, std::move(socket), std::move(peer));
+                                   accepted(shard, **holder, {std::move(socket), std::move(peer)});
                                  });
   *holder = acceptor.get();
   // Inherited by what is accepted, which saves the calls on each.
@@ -143,7 +153,7 @@ void TcpServer::Core::start_shard() {
 }
 
 void TcpServer::Core::listen() {
-  if (!options_.listen.reuse_port_balanced || shards_.empty()) return acceptor_->listen();
+  if (!each_shard_listens()) return acceptor_->listen();
   for (const auto& shard : shards_) {
     shard->thread->run_and_wait([&](EventLoop& loop) {
       shard->acceptor = make_acceptor(loop, address_, shard.get());
@@ -153,30 +163,32 @@ void TcpServer::Core::listen() {
 }
 
 // In the acceptor's thread.
-void TcpServer::Core::accepted(Shard* shard, Acceptor& acceptor, platform::Descriptor socket,
-                               Address peer) {
-  if (!admit(acceptor)) return;  // which closes it
-  if (shard != nullptr) {
+void TcpServer::Core::accepted(Shard* shard, Acceptor& acceptor, Newcomer newcomer) {
+  if (!admit(acceptor)) {
+    if (shard != nullptr && options_.when_full == WhenFull::kWait) {
+      shard->waiting = std::move(newcomer);
+    } else {
+      ++refused_;  // and closed
+    }
+  } else if (shard != nullptr) {
     ++shard->load;
-    if (shard->group->open(std::move(socket), std::move(peer))) gone(shard);
+    if (shard->group->open(std::move(newcomer.socket), std::move(newcomer.peer))) gone(shard);
   } else if (!shards_.empty()) {
-    hand_over(choose_shard(), std::move(socket), std::move(peer));
-  } else if (base_group_->open(std::move(socket), std::move(peer))) {
+    hand_over(choose_shard(), std::move(newcomer.socket), std::move(newcomer.peer));
+  } else if (base_group_->open(std::move(newcomer.socket), std::move(newcomer.peer))) {
     gone(nullptr);
   }
 }
 
 bool TcpServer::Core::admit(Acceptor& acceptor) {
-  const std::size_t before = admitted_.fetch_add(1);
-  if (before >= options_.max_connections) {
-    --admitted_;
-    ++refused_;
-    return false;
+  std::size_t before = admitted_.load();
+  while (before < options_.max_connections &&
+         !admitted_.compare_exchange_weak(before, before + 1)) {
   }
   // Whoever goes meanwhile posts its make_room() behind this.
-  const bool full = before + 1 == options_.max_connections;
+  const bool full = before >= options_.max_connections - 1;
   if (full && options_.when_full == WhenFull::kWait) acceptor.pause();
-  return true;
+  return before < options_.max_connections;
 }
 
 TcpServer::Core::Shard& TcpServer::Core::choose_shard() {
@@ -218,10 +230,20 @@ void TcpServer::Core::gone(Shard* shard) {
 void TcpServer::Core::make_room() {
   if (acceptor_ != nullptr) acceptor_->resume();
   for (const auto& shard : shards_) {
-    shard->thread->handle().post([shard = shard.get()] {
-      if (shard->acceptor != nullptr) shard->acceptor->resume();
+    shard->thread->handle().post([core = weak_from_this(), shard = shard.get()] {
+      if (const auto keep = core.lock()) keep->let_in(*shard);
     });
   }
+}
+
+// In the shard's thread.
+void TcpServer::Core::let_in(Shard& shard) {
+  if (shard.acceptor == nullptr) return;
+  shard.acceptor->resume();
+  if (!shard.waiting.has_value()) return;
+  Newcomer first = std::move(*shard.waiting);
+  shard.waiting.reset();
+  accepted(&shard, *shard.acceptor, std::move(first));
 }
 
 void TcpServer::Core::stop_accepting() {
@@ -231,6 +253,7 @@ void TcpServer::Core::stop_accepting() {
     shard->thread->run_and_wait([&](EventLoop&) {
       if (shard->acceptor != nullptr) add(*shard->acceptor, past_);
       shard->acceptor.reset();
+      shard->waiting.reset();
     });
   }
 }
