@@ -90,7 +90,22 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   void on_connected(platform::Descriptor socket, Address peer) {
     apply_socket_options(socket.get(), peer, options_.connection);
     connected_at_ = loop_.now();
-    if (group_->open(std::move(socket), std::move(peer))) on_closed();
+    const std::error_code failed = group_->open(std::move(socket), std::move(peer));
+    if (failed) on_open_failed(failed);
+  }
+
+  // Connected, and the poller refused it: one more attempt that failed.
+  void on_open_failed(std::error_code error) {
+    FailedAttempt failure{.error = error};
+    if (options_.reconnect) {
+      failure.next_delay = connector_.next_delay();
+      static_cast<void>(connector_.start(*failure.next_delay));
+    }
+    if (handlers_->on_attempt_failed) handlers_->on_attempt_failed(failure);
+    // Unless that handler began anew, or ended it all.
+    if (!wanted_ || connector_.state() != Connector::State::kIdle) return;
+    wanted_ = false;
+    if (handlers_->on_give_up) handlers_->on_give_up(error);
   }
 
   void on_closed() {

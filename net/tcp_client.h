@@ -19,7 +19,7 @@
 namespace pollard {
 
 struct TcpClientOptions {
-  /// Connect again when a connection has ended, unless we ended it.
+  /// Connect again when a connection has ended, unless disconnect() ended it.
   bool reconnect = false;
   /// The backoff begins anew after a connection that lasted this long; a server that accepts and
   /// closes at once isn't asked again at once.
