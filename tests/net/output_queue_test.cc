@@ -26,7 +26,8 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 
 std::string pattern(std::size_t size, char first = 'a') {
   std::string made(size, '\0');
-  for (std::size_t i = 0; i < size; ++i) made[i] = static_cast<char>(first + static_cast<char>(i % 23));
+  for (std::size_t i = 0; i < size; ++i)
+    made[i] = static_cast<char>(first + static_cast<char>(i % 23));
   return made;
 }
 
