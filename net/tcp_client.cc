@@ -31,6 +31,11 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
     group_->set_on_closed([this] { on_closed(); });
   }
 
+  // A connection may live on for a moment, when the loop ends before it hears of our end.
+  ~Core() { group_->set_on_closed({}); }
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
   std::error_code connect() {
     if (connector_.state() != Connector::State::kIdle) {
       return std::make_error_code(std::errc::connection_already_in_progress);

@@ -1,5 +1,6 @@
 #include "pollard/tests/support/connected.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -154,6 +155,11 @@ Descriptor connect_to(const Address& address) {
   Descriptor socket = start_connecting(address.endpoint());
   wait_writable(socket.get());
   return socket;
+}
+
+bool has_newcomer(const Listener& listener) {
+  pollfd record{.fd = listener.fd.get(), .events = POLLIN, .revents = 0};
+  return must(::poll(&record, 1, 0), "poll") > 0;
 }
 
 std::size_t write_some(int fd, std::string_view text) {

@@ -107,6 +107,9 @@ std::ostream& operator<<(std::ostream& out, Meets meets);
 /// Connects, and waits for it.
 [[nodiscard]] Descriptor connect_to(const Address& address);
 
+/// Whether somebody waits to be accepted.
+[[nodiscard]] bool has_newcomer(const Listener& listener);
+
 /// As much as fits; how much did.
 std::size_t write_some(int fd, std::string_view text);
 
