@@ -9,18 +9,19 @@
 #include <atomic>
 
 namespace pollard::platform {
+
+namespace detail {
+constinit std::atomic<std::uint32_t> forks{0};
+}
+
 namespace {
 
-constinit std::atomic<std::uint32_t> generation{0};
-
-void count_fork() { generation.fetch_add(1, std::memory_order_relaxed); }
+void count_fork() { detail::forks.fetch_add(1, std::memory_order_relaxed); }
 
 // Before main, so that no fork can come first.
 [[maybe_unused]] const int kInstalled = ::pthread_atfork(nullptr, nullptr, count_fork);
 
 }  // namespace
-
-std::uint32_t fork_generation() { return generation.load(std::memory_order_relaxed); }
 
 std::string environment(const char* name) {
 #if defined(__linux__)

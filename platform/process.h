@@ -2,14 +2,21 @@
 // says.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 
 namespace pollard::platform {
 
+namespace detail {
+extern std::atomic<std::uint32_t> forks;
+}
+
 /// A number that is another one in each forked child (POSIX pthread_atfork; a raw clone() is not
 /// seen). One load; any thread.
-[[nodiscard]] std::uint32_t fork_generation();
+[[nodiscard]] inline std::uint32_t fork_generation() {
+  return detail::forks.load(std::memory_order_relaxed);
+}
 
 /// The environment variable `name`; empty when it is unset, or when the process runs with more
 /// rights than its user has (set-id or file capabilities), for then the environment is an

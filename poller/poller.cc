@@ -31,8 +31,6 @@ Poller::Poller(std::string_view name, PollerCapabilities capabilities)
 
 Poller::~Poller() = default;
 
-bool Poller::forked() const { return fork_generation_ != platform::fork_generation(); }
-
 Poller::Record* Poller::find(int fd) {
   if (fd < 0 || index(fd) >= records_.size()) return nullptr;
   Record& record = records_[index(fd)];

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "pollard/base/clock.h"
+#include "pollard/platform/process.h"
 
 namespace pollard {
 
@@ -98,6 +99,7 @@ class Poller {
 
   /// The next event of the last wait; false when there is none left.
   [[nodiscard]] bool next(Event& event) {
+    if (forked()) ready_.clear();  // they are the parent's
     while (cursor_ < ready_.size()) {
       if (deliver(ready_[cursor_++], event)) return true;
     }
@@ -180,7 +182,7 @@ class Poller {
   }
 
   /// Whether this process is a fork of the one that made the poller.
-  [[nodiscard]] bool forked() const;
+  [[nodiscard]] bool forked() const { return fork_generation_ != platform::fork_generation(); }
 
  private:
   struct Record {

@@ -50,6 +50,17 @@ POLLARD_EACH_BACKEND(a_childs_operations_fail_and_its_parents_registrations_live
   BOOST_TEST(!poller->remove(fd));
 }
 
+POLLARD_EACH_BACKEND(what_was_found_before_a_fork_is_the_parents) {
+  Watch watch(backend);
+  const Pair pair = socket_pair();
+  write_text(pair.far.get(), "data");
+  watch.add(pair.near, Interest::kRead);
+  watch.wait();
+  Event event;
+  BOOST_TEST(true_in_child([&] { return !watch->next(event) && !watch->has_ready(); }));
+  BOOST_TEST(watch->next(event));
+}
+
 POLLARD_EACH_BACKEND(a_child_can_make_a_poller_of_its_own) {
   const auto parents = make_poller(backend);
   BOOST_TEST(true_in_child([&] {
