@@ -24,9 +24,9 @@ class MoveFunction<Result(Arguments...)> {
   MoveFunction(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): `handler = nullptr`
 
   template <class Callable>
-    requires(!std::is_same_v<std::remove_cvref_t<Callable>, MoveFunction> &&
-             std::is_invocable_r_v<Result, std::decay_t<Callable>&, Arguments...>)
-  MoveFunction(Callable&& callable) {  // NOLINT(google-explicit-constructor): takes any lambda
+  requires(!std::is_same_v<std::remove_cvref_t<Callable>, MoveFunction> &&
+           std::is_invocable_r_v<Result, std::decay_t<Callable>&, Arguments...>)
+      MoveFunction(Callable&& callable) {  // NOLINT(google-explicit-constructor): takes any lambda
     using Stored = std::decay_t<Callable>;
     // An empty std::function or null pointer is an empty MoveFunction, not a trap.
     if constexpr (!std::is_function_v<std::remove_reference_t<Callable>> &&
@@ -74,9 +74,9 @@ class MoveFunction<Result(Arguments...)> {
   };
 
   template <class Stored>
-  static constexpr bool kFitsInside = sizeof(Stored) <= kInsideBytes &&
-                                      alignof(Stored) <= alignof(void*) &&
-                                      std::is_nothrow_move_constructible_v<Stored>;
+  static constexpr bool kFitsInside =
+      sizeof(Stored) <= kInsideBytes &&
+      alignof(Stored) <= alignof(void*) && std::is_nothrow_move_constructible_v<Stored>;
 
   template <class Stored>
   static Stored& inside(std::byte* storage) {
