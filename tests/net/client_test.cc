@@ -181,8 +181,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(disconnecting_ends_all_coming_back) {
   BOOST_TEST((one.client->state() == State::kIdle));
 }
 
-// How long a client waits after its second connection, which is of the schedule's first step when the
-// backoff has begun anew.
+// How long a client waits after its second connection, which is of the schedule's first step when
+// the backoff has begun anew.
 Duration second_wait(const BackendCase& backend, Duration lasting) {
   Calling one(backend);
   one.options.reconnect = true;
