@@ -59,9 +59,8 @@ Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions&
   if (options_.reuse_port_balanced) {
     // Old kernels take the option for a Unix-domain socket, whose path then has one owner all the
     // same.
-    const Result balanced = address.is_unix()
-                                ? Result::failure(std::errc::operation_not_supported)
-                                : platform::set_reuse_port_balanced(socket_.get());
+    const Result balanced = address.is_unix() ? Result::failure(std::errc::operation_not_supported)
+                                              : platform::set_reuse_port_balanced(socket_.get());
     require(balanced, "balanced SO_REUSEPORT for " + text);
   }
   if (address.is_ipv6()) {
