@@ -1,5 +1,6 @@
-// A bit of everything at once, by seed: servers and clients of the library, random messages, pauses and
-// closes, with calls that are cut short and interrupted. Every byte is verified, and nothing is left.
+// A bit of everything at once, by seed: servers and clients of the library, random messages, pauses
+// and closes, with calls that are cut short and interrupted. Every byte is verified, and nothing is
+// left.
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -45,8 +46,8 @@ class Dice {
   SplitMix64 random_;
 };
 
-// Interrupts and shortens calls now and then. An edge tells once, so there a receive isn't shortened:
-// that is what a kernel does only at the end of what it has.
+// Interrupts and shortens calls now and then. An edge tells once, so there a receive isn't
+// shortened: that is what a kernel does only at the end of what it has.
 void disturb(Faults& faults, Dice& dice, bool edge) {
   faults.replace<&platform::SystemCalls::recv>(
       [&faults, &dice, edge](int fd, void* bytes, std::size_t size, int flags) -> std::ptrdiff_t {
@@ -62,8 +63,8 @@ void disturb(Faults& faults, Dice& dice, bool edge) {
       });
 }
 
-// One client: sends its stream in random pieces and checks that the echo is the same stream. It comes
-// back after each end, with another stream.
+// One client: sends its stream in random pieces and checks that the echo is the same stream. It
+// comes back after each end, with another stream.
 class Talker {
  public:
   Talker(EventLoop& loop, const Address& server, const TcpClientOptions& options, Dice& dice,
@@ -166,7 +167,7 @@ ConnectionHandlers echo(Dice& dice) {
             } else {
               static_cast<void>(it->send(input));
             }
-            // What is left is asked for again by pausing and resuming; otherwise by what comes next.
+            // What is left goes too, from another place.
             if (!input.empty()) static_cast<void>(it->send(input));
             if (dice.one_in(200)) it->force_close();
             if (dice.one_in(200)) it->shutdown(10ms);
