@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "pollard/base/assert.h"
+#include "pollard/base/error.h"
 #include "pollard/net/connection_group.h"
 #include "pollard/net/loop_thread.h"
 
@@ -76,6 +77,7 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   std::unique_ptr<Acceptor> make_acceptor(EventLoop& loop, const Address& address, Shard* shard);
   void start_shard();
   void stop_shard(Shard& shard);
+  static void run_in(Shard& shard, const MoveFunction<void(EventLoop&)>& task);
   [[nodiscard]] bool each_shard_listens() const {
     return options_.balance == Balance::kKernel && options_.threads > 0;
   }
@@ -203,12 +205,14 @@ TcpServer::Core::Shard& TcpServer::Core::choose_shard() {
 void TcpServer::Core::hand_over(Shard& shard, platform::Descriptor socket, Address peer) {
   ++shard.load;
   // The shard outlives its thread's tasks: the thread ends first.
-  shard.thread->handle().post([core = weak_from_this(), shard = &shard, socket = std::move(socket),
-                               peer = std::move(peer)]() mutable {
-    const auto keep = core.lock();
-    if (keep == nullptr) return;
-    if (shard->group->open(std::move(socket), std::move(peer))) keep->gone(shard);
-  });
+  const bool posted =
+      shard.thread->handle().post([core = weak_from_this(), shard = &shard,
+                                   socket = std::move(socket), peer = std::move(peer)]() mutable {
+        const auto keep = core.lock();
+        if (keep == nullptr) return;
+        if (shard->group->open(std::move(socket), std::move(peer))) keep->gone(shard);
+      });
+  if (!posted) gone(&shard);
 }
 
 // In the thread of the loop that the connection was in.
@@ -250,7 +254,7 @@ void TcpServer::Core::stop_accepting() {
   if (acceptor_ != nullptr) add(*acceptor_, past_);
   acceptor_.reset();
   for (const auto& shard : shards_) {
-    shard->thread->run_and_wait([&](EventLoop&) {
+    run_in(*shard, [&](EventLoop&) {
       if (shard->acceptor != nullptr) add(*shard->acceptor, past_);
       shard->acceptor.reset();
       shard->waiting.reset();
@@ -271,9 +275,18 @@ void TcpServer::Core::stop() {
 
 void TcpServer::Core::stop_shard(Shard& shard) {
   // What was handed over before is open by the time that this runs.
-  shard.thread->run_and_wait([&](EventLoop&) { shard.group->close_all({}); });
-  add(*shard.group, past_);
+  run_in(shard, [&](EventLoop&) { shard.group->close_all({}); });
   shard.thread.reset();
+  add(*shard.group, past_);
+}
+
+// In the shard's thread; unless a handler has stopped the loop there, which ended what lived in it.
+void TcpServer::Core::run_in(Shard& shard, const MoveFunction<void(EventLoop&)>& task) {
+  try {
+    shard.thread->run_and_wait(task);
+  } catch (const std::system_error& error) {
+    if (error.code() != Error::kLoopGone) throw;
+  }
 }
 
 void TcpServer::Core::stop_gracefully(Duration limit, Task done) {

@@ -500,6 +500,31 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_throws_in_a_thread_ends_its_conn
   BOOST_TEST(serving.server->stats().closed[static_cast<std::size_t>(Kind::kException)] == 1U);
 }
 
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_stops_its_threads_loop_ends_what_lives_there) {
+  for (const Balance balance : {Balance::kRoundRobin, Balance::kLeastConnections}) {
+    std::atomic<int> ends{0};
+    Serving serving(backend,
+                    {.on_message = [](const TcpConnectionPtr& it, Buffer&) { it->loop().stop(); },
+                     .on_disconnect =
+                         [&](const TcpConnectionPtr&, const DisconnectReason& reason) {
+                           if (reason.error == Error::kLoopGone) ++ends;
+                         }},
+                    options_for(backend, 2, balance));
+    const auto clients = serving.come(2);
+    write_text(clients[0].get(), "stop");
+    BOOST_TEST(serving.is_closed(clients[0]));
+    run_until(serving.loop, [&] { return ends == 1; });
+    // Whoever comes to the thread that is gone is sent away, and the others are served.
+    for (int i = 0; i < 4; ++i) static_cast<void>(serving.come());
+    run_until(serving.loop, [&] { return serving.server->stats().accepted == 6; });
+    run_until(serving.loop, [&] { return serving.server->connection_count() == 1; });
+    serving.server->stop();
+    BOOST_TEST(serving.server->connection_count() == 0U);
+    serving.server->start();
+    static_cast<void>(serving.come(2));
+  }
+}
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(who_is_accepted_and_cant_be_watched_is_counted_and_closed) {
   if (backend.poller != "epoll") return;  // the others have no call that could refuse
   Faults faults;
