@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <filesystem>
@@ -17,7 +16,6 @@
 #include <vector>
 
 #include "pollard/base/log.h"
-#include "pollard/platform/process.h"
 #include "pollard/platform/socket.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/faults.h"
@@ -56,20 +54,37 @@ struct Quiet {
   ~Quiet() { set_log_sink({}); }
 };
 
-// Takes every descriptor that this process may have.
-class AllDescriptors {
+// A process that may have so many descriptors more. (To take them away in earnest would take them
+// from the test's own tools as well.) As on Linux, accept looks for a descriptor before it looks for
+// a newcomer.
+class Scarcity {
  public:
-  AllDescriptors() {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit lowered{.rlim_cur = 512, .rlim_max = before_.rlim_max};
-    BOOST_TEST_REQUIRE(::setrlimit(RLIMIT_NOFILE, &lowered) == 0);
-    for (int fd; (fd = ::fcntl(0, F_DUPFD_CLOEXEC, 0)) >= 0;) taken_.emplace_back(fd);
+  Scarcity(Faults& faults, int left) : left_(left) {
+    faults.replace<&platform::SystemCalls::accept4>(
+        [&](int fd, sockaddr* address, socklen_t* size, int flags) {
+          return take([&] { return faults.underlying().accept4(fd, address, size, flags); });
+        });
+    faults.replace<&platform::SystemCalls::open>([&](const char* path, int flags) {
+      return take([&] { return faults.underlying().open(path, flags); });
+    });
+    faults.replace<&platform::SystemCalls::close>([&](int fd) {
+      ++left_;
+      return faults.underlying().close(fd);
+    });
   }
-  ~AllDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  void end() { left_ = 1000; }
+  // Somebody else takes one.
+  void take_one() { --left_; }
 
  private:
-  rlimit before_{};
-  std::vector<Descriptor> taken_;
+  template <class Make>
+  int take(Make make) {
+    if (left_ <= 0) return -static_cast<int>(std::errc::too_many_files_open);
+    const int made = make();
+    if (made >= 0) --left_;
+    return made;
+  }
+  int left_;
 };
 
 bool is_turned_away(const Descriptor& client) {
@@ -206,23 +221,22 @@ POLLARD_EACH_BACKEND(an_acceptor_may_outlive_its_loop) {
 POLLARD_EACH_BACKEND(without_descriptors_newcomers_are_turned_away_until_there_are_again) {
   Faults faults;
   Listening listening(backend);
+  Scarcity scarcity(faults, 0);
   run_until_idle(listening.loop);
-  auto clients = listening.come(20);
-  {
-    const AllDescriptors taken;
-    const std::size_t waits = faults.count(Call::kWait);
-    const std::size_t accepts = faults.count(Call::kAnyAccept);
-    for (const Descriptor& client : clients) {
-      run_until(listening.loop, [&] { return peek(client.get()) != Meets::kNothing; });
-      BOOST_TEST(is_turned_away(client));
-    }
-    run_until_idle(listening.loop);
-    expect_no_spin(listening.loop);
-    BOOST_TEST(listening.acceptor.counts().turned_away.get() == 20U);
-    BOOST_TEST(faults.count(Call::kWait) - waits <= 40U);
-    BOOST_TEST(faults.count(Call::kAnyAccept) - accepts <= 4 * 20U);
+  const auto clients = listening.come(20);
+  const std::size_t waits = faults.count(Call::kWait);
+  const std::size_t accepts = faults.count(Call::kAnyAccept);
+  for (const Descriptor& client : clients) {
+    run_until(listening.loop, [&] { return peek(client.get()) != Meets::kNothing; });
+    BOOST_TEST(is_turned_away(client));
   }
+  run_until_idle(listening.loop);
+  BOOST_TEST(listening.acceptor.counts().turned_away.get() == 20U);
+  BOOST_TEST(faults.count(Call::kWait) - waits <= 40U);
+  BOOST_TEST(faults.count(Call::kAnyAccept) - accepts <= 4 * 20U);
+  expect_no_spin(listening.loop);
   BOOST_TEST(listening.accepted.empty());
+  scarcity.end();
   const auto more = listening.come(3);
   listening.until_accepted(3);
   BOOST_TEST(listening.acceptor.counts().pauses.get() == 0U);
@@ -231,17 +245,8 @@ POLLARD_EACH_BACKEND(without_descriptors_newcomers_are_turned_away_until_there_a
 POLLARD_EACH_BACKEND(turning_away_one_after_another_doesnt_cost_more_each_time) {
   Faults faults;
   Listening listening(backend);
+  const Scarcity scarcity(faults, 0);
   std::vector<Descriptor> clients;
-  faults.fail(Call::kAccept4, std::errc::too_many_files_open, {.times = kForever});
-  // On the reserve descriptor there is always one to be had.
-  faults.replace<&platform::SystemCalls::close>([&](int fd) {
-    faults.restore(Call::kAccept4);
-    return faults.underlying().close(fd);
-  });
-  faults.replace<&platform::SystemCalls::open>([&](const char* path, int flags) {
-    faults.fail(Call::kAccept4, std::errc::too_many_files_open, {.times = kForever});
-    return faults.underlying().open(path, flags);
-  });
   for (std::size_t i = 1; i <= 12; ++i) {
     clients.push_back(connect_to(listening.acceptor.address()));
     const std::size_t accepts = faults.count(Call::kAnyAccept);
@@ -249,6 +254,21 @@ POLLARD_EACH_BACKEND(turning_away_one_after_another_doesnt_cost_more_each_time) 
     run_until_idle(listening.loop);
     BOOST_TEST(faults.count(Call::kAnyAccept) - accepts <= 4U);
   }
+}
+
+// Whoever was quicker has the reserve's place: accepting pauses, and takes a reserve when it can.
+POLLARD_EACH_BACKEND(a_reserve_that_is_lost_is_taken_again_when_there_is_one) {
+  const Quiet quiet;
+  Faults faults;
+  Listening listening(backend);
+  Scarcity scarcity(faults, 0);
+  scarcity.take_one();
+  const auto clients = listening.come(2);
+  run_until(listening.loop, [&] { return listening.acceptor.counts().pauses.get() == 2; });
+  BOOST_TEST(listening.accepted.empty());
+  scarcity.end();
+  listening.until_accepted(2);
+  BOOST_TEST(listening.acceptor.counts().turned_away.get() == 0U);
 }
 
 POLLARD_EACH_BACKEND(without_a_reserve_accepting_pauses_and_nobody_is_lost) {
