@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "pollard/base/assert.h"
+#include "pollard/base/error.h"
 #include "pollard/base/log.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/process.h"
@@ -78,7 +79,12 @@ void Acceptor::bind(const Address& address) {
     bound = platform::bind_socket(socket_.get(), address.endpoint());
   }
   require(bound, "bind " + address.to_string());
-  owns_path_ = is_path && options_.replace_unix_path;
+  if (is_path && options_.replace_unix_path) {
+    path_ = platform::identify_path(address.path());
+    // From the first moment: whoever finds that nobody listens takes the path for a leftover.
+    require(platform::listen_socket(socket_.get(), options_.backlog),
+            "listen " + address.to_string());
+  }
   platform::Endpoint actual;
   require(platform::local_endpoint(socket_.get(), actual), "getsockname " + address.to_string());
   address_ = Address(std::move(actual));
@@ -86,8 +92,9 @@ void Acceptor::bind(const Address& address) {
 
 Acceptor::~Acceptor() {
   stop_watching();
-  // In a forked child it is still the parent's.
-  if (owns_path_ && process_ == platform::fork_generation()) {
+  // Unless we are a forked child, where it is still the parent's, or something else lies there now.
+  const bool ours = path_ != platform::PathIdentity{} && process_ == platform::fork_generation();
+  if (ours && platform::identify_path(address_.path()) == path_) {
     static_cast<void>(platform::remove_path(address_.path()));
   }
 }
@@ -103,7 +110,10 @@ void Acceptor::listen() {
   update_interest();
 }
 
-void Acceptor::on_loop_gone() { socket_.reset(); }
+void Acceptor::on_loop_gone() {
+  socket_.reset();
+  leave_loop();
+}
 
 void Acceptor::take_reserve() {
   const Result opened = platform::open_for_reading("/dev/null");
@@ -202,7 +212,8 @@ void Acceptor::resume() {
 void Acceptor::update_interest() {
   const std::error_code refused =
       set_interest(paused_ || resting_ ? Interest::kNone : Interest::kRead);
-  POLLARD_ASSERT(!refused, "a listener that was watched can be watched again");
+  POLLARD_ASSERT(!refused || refused == Error::kForked,
+                 "a listener that was watched can be watched again");
 }
 
 }  // namespace pollard

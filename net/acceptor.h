@@ -20,6 +20,7 @@
 #include "pollard/net/watcher.h"
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/result.h"
+#include "pollard/platform/socket.h"
 
 namespace pollard {
 
@@ -85,10 +86,10 @@ class Acceptor final : private Watcher {
   platform::Descriptor socket_;
   platform::Descriptor reserve_;
   Address address_;
-  bool owns_path_ = false;
-  std::uint32_t process_;  // see platform::fork_generation()
-  bool paused_ = false;    // by our user
-  bool resting_ = false;   // by ourselves
+  platform::PathIdentity path_;  // of the Unix-domain path that is ours to remove
+  std::uint32_t process_;        // see platform::fork_generation()
+  bool paused_ = false;          // by our user
+  bool resting_ = false;         // by ourselves
   unsigned batch_ = 1;
   unsigned aborted_in_a_row_ = 0;
   Backoff rest_length_;

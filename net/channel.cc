@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "pollard/base/assert.h"
+#include "pollard/base/error.h"
 #include "pollard/net/event_loop.h"
 
 namespace pollard {
@@ -25,7 +26,8 @@ Channel::~Channel() {
 
 void Channel::set_interest(Interest interest) {
   const std::error_code refused = Watcher::set_interest(interest);
-  POLLARD_ASSERT(!refused, "a watched descriptor can be watched for something else");
+  POLLARD_ASSERT(!refused || refused == Error::kForked,
+                 "a watched descriptor can be watched for something else");
 }
 
 void Channel::on_ready(Readiness ready) {

@@ -1,5 +1,6 @@
 #include "pollard/net/connection_group.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -30,7 +31,7 @@ ConnectionGroup::ConnectionGroup(EventLoop& loop,
       handlers_(std::move(handlers)),
       options_(options),
       edge_(choose_edge(loop, options.trigger)) {
-  POLLARD_ASSERT(options_.low_water <= options_.high_water, "low water is below high water");
+  options_.low_water = std::min(options_.low_water, options_.high_water);
 }
 
 void ConnectionGroup::set_on_closed(Task on_closed) {

@@ -87,8 +87,8 @@ struct ConnectionOptions {
   bool no_delay = true;     ///< TCP_NODELAY (tcp(7)): small messages leave at once
   bool keep_alive = false;  ///< SO_KEEPALIVE (RFC 1122 4.2.3.6)
 
-  std::size_t high_water = std::size_t{1} << 20U;  ///< bytes of unsent output
-  std::size_t low_water = std::size_t{1} << 18U;
+  std::size_t high_water = std::size_t{1} << 20U;  ///< unsent bytes, but those of files
+  std::size_t low_water = std::size_t{1} << 18U;   ///< or high_water, if that is lower
 
   /// Stop reading from a connection while its own output is above high_water, until it falls to
   /// low_water: for servers that answer in proportion to what they are asked. Not for two peers

@@ -153,7 +153,10 @@ class Connector::Core final : private Watcher, public std::enable_shared_from_th
     handlers_.on_connected(std::move(socket_), target_);
   }
 
-  void on_loop_gone() override { cancel(); }
+  void on_loop_gone() override {
+    cancel();
+    leave_loop();
+  }
 
   void attempt_failed(std::error_code error) {
     // Holding the socket that met itself keeps its port taken: the next attempt gets another.

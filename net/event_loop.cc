@@ -45,17 +45,17 @@ EventLoop::EventLoop(EventLoopOptions options)
 EventLoop::~EventLoop() {
   assert_in_loop_thread();
   POLLARD_ASSERT(!in_turn_, "a loop isn't destroyed by its own handler");
-  mailbox_->close();
+  mailbox_->begin_to_close();
   wake_.reset();
   ending_ = true;  // nothing new is watched from here on
   watchers_.for_each([this](SlotKey key, Watcher* watcher) {
     poller_->remove(watcher->fd_);
     watchers_.erase(key);
     watcher->key_ = SlotKey::kNone;
-    watcher->loop_ = nullptr;
     watcher->on_loop_gone();
   });
   finish_retired();
+  mailbox_->close();
 }
 
 void EventLoop::assert_in_loop_thread() const {

@@ -16,6 +16,7 @@ LoopThread::LoopThread(EventLoopOptions options, MoveFunction<void(EventLoop&)> 
   std::future<Started> loop = started.get_future();
   thread_ = std::thread([started = std::move(started), options = std::move(options),
                          on_start = std::move(on_start)]() mutable {
+    const bool taken = static_cast<bool>(options.on_exception);
     std::unique_ptr<EventLoop> own;
     try {
       own = std::make_unique<EventLoop>(std::move(options));
@@ -26,7 +27,12 @@ LoopThread::LoopThread(EventLoopOptions options, MoveFunction<void(EventLoop&)> 
       return;
     }
     started.set_value({own.get(), own->handle()});
-    own->run();
+    try {
+      own->run();
+    } catch (...) {  // a wait that failed: handlers' exceptions were taken before
+      if (!taken) throw;
+      own->report_exception(std::current_exception());
+    }
   });
   try {
     auto [running, handle] = loop.get();

@@ -7,7 +7,7 @@ namespace pollard {
 bool Mailbox::post(Task task) {
   {
     const std::lock_guard lock(mutex_);
-    if (!open()) return false;
+    if (closed_) return false;
     tasks_.push_back(std::move(task));
     has_mail_.store(true, std::memory_order_seq_cst);
   }
@@ -49,7 +49,7 @@ bool Mailbox::take(std::vector<Task>& tasks) {
 void Mailbox::close() {
   std::vector<Task> unwanted;  // destroyed after the lock is gone: a destructor may post again
   const std::lock_guard lock(mutex_);
-  open_.store(false, std::memory_order_release);
+  closed_ = true;
   std::swap(unwanted, tasks_);
 }
 

@@ -51,6 +51,9 @@ class Mailbox {
   /// which case everything posted before that stop is in `tasks`.
   [[nodiscard]] bool take(std::vector<Task>& tasks);
 
+  /// The loop ends: open() is false from now on. What is still posted is destroyed by close(), in
+  /// the loop's thread.
+  void begin_to_close() { open_.store(false, std::memory_order_release); }
   /// Refuses all further posts, and destroys what nobody will run.
   void close();
 
@@ -65,6 +68,7 @@ class Mailbox {
   std::mutex mutex_;
   std::vector<Task> tasks_;
   bool stop_ = false;
+  bool closed_ = false;
   std::atomic<bool> open_{true};
   std::atomic<bool> has_mail_{false};
   std::atomic<bool> asleep_{false};

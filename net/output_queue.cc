@@ -85,6 +85,7 @@ void OutputQueue::take(Buffer&& bytes) {
 void OutputQueue::take(FileRegion&& region) {
   if (region.size == 0) return;
   size_ += region.size;
+  size_in_files_ += region.size;
   pieces_.push_back({{}, std::move(region)});
 }
 
@@ -136,6 +137,7 @@ void OutputQueue::left(std::size_t count) {
     if (auto* region = std::get_if<FileRegion>(&piece.owner)) {
       region->offset += count;
       region->size -= count;
+      size_in_files_ -= count;
       if (region->size == 0) drop_front();
       break;
     }
@@ -164,6 +166,7 @@ void OutputQueue::clear() {
   if (pieces_.capacity() > kShort) pieces_ = std::vector<Piece>();
   first_ = 0;
   size_ = 0;
+  size_in_files_ = 0;
   first_chunk_.used = 0;
   has_borrowed_ = false;
 }

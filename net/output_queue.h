@@ -28,6 +28,8 @@ struct FileRegion {
 class OutputQueue {
  public:
   [[nodiscard]] std::uint64_t size() const { return size_; }
+  /// Of these, the ones that are in memory and not in a file.
+  [[nodiscard]] std::uint64_t size_in_memory() const { return size_ - size_in_files_; }
   [[nodiscard]] bool empty() const { return first_ == pieces_.size(); }
 
   /// Adds bytes that stay where they are until own_borrowed(), clear() or their leaving.
@@ -85,6 +87,7 @@ class OutputQueue {
   std::vector<Piece> pieces_;
   std::size_t first_ = 0;  // the pieces before it have left
   std::uint64_t size_ = 0;
+  std::uint64_t size_in_files_ = 0;
   Chunk first_chunk_;  // takes the first copies, and is taken again when everything has left
   bool has_borrowed_ = false;
 };

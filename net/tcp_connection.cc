@@ -93,7 +93,7 @@ LoopHandle TcpConnection::loop_handle() const { return group_->handle_; }
 
 EventLoop& TcpConnection::loop() const {
   EventLoop* loop = loop_or_null();
-  POLLARD_ASSERT(loop != nullptr, "the connection's loop is gone");
+  POLLARD_ASSERT(loop != nullptr, "the connection has ended and left its loop");
   return *loop;
 }
 
@@ -138,21 +138,35 @@ std::error_code TcpConnection::establish(TcpConnectionPtr self) {
   return {};
 }
 
-void TcpConnection::on_ready(Readiness ready) {
+void TcpConnection::on_ready(Readiness ready) try {
   if (close_requested_.load(std::memory_order_relaxed)) return close_as_requested();
   if (ready.writable) can_write_ = true;
   // Behind the data that is announced together with them there will be no edge for the end.
   if (ready.hangup || ready.error) read_to_end_ = true;
+  if (ready.error && peer_ended_) return peer_reset();
   if (ready.readable) read_input();
   if (ready.writable && !ended() && has_output()) settle();
+} catch (...) {
+  out_of_memory();
 }
 
-void TcpConnection::on_turn_end() {
+void TcpConnection::on_turn_end() try {
   flush_scheduled_ = false;
   settle();
+} catch (...) {
+  out_of_memory();
+}
+
+// Handlers' exceptions are caught around the handlers: this is one of ours, such as bad_alloc. What
+// stands over the loop's memory must not be read again, for others' bytes are there next.
+void TcpConnection::out_of_memory() {
+  input_.clear();
+  direct_ = {};
+  close({.kind = DisconnectReason::Kind::kException, .exception = std::current_exception()});
 }
 
 void TcpConnection::on_loop_gone() {
+  const TcpConnectionPtr keep = self_;
   close({.kind = DisconnectReason::Kind::kError, .error = Error::kLoopGone});
 }
 
@@ -246,6 +260,13 @@ void TcpConnection::peer_ended() {
   settle();
 }
 
+// Nobody reads any more, so nobody would be told.
+void TcpConnection::peer_reset() {
+  if (const std::error_code error = platform::take_socket_error(socket_.get())) {
+    close({.kind = DisconnectReason::Kind::kError, .error = error});
+  }
+}
+
 void TcpConnection::pause_reading() {
   if (group_->handle_.in_loop_thread()) return set_paused(kByUser, true);
   group_->handle_.post([self = shared_from_this()] { self->set_paused(kByUser, true); });
@@ -307,7 +328,10 @@ std::error_code TcpConnection::send(std::string&& bytes) {
 }
 
 std::error_code TcpConnection::send(Buffer& bytes) {
-  if (const std::error_code refused = refuse_send()) return refused;
+  if (const std::error_code refused = refuse_send()) {
+    bytes.clear();
+    return refused;
+  }
   if (!may_send_here()) return send_from_afar(std::move(bytes));
   const bool stays = in_handler_ && &bytes == &input_ && bytes.borrows();
   if (!stays) {
@@ -358,7 +382,7 @@ void TcpConnection::send_owned(Owned owned) {
   // Accepted while we were connected; a shutdown that came later waits behind it.
   if (ended() || shutting_down_ || close_requested_.load(std::memory_order_relaxed)) {
     group_->counts_.sends_dropped.fetch_add(1, std::memory_order_relaxed);
-    return;
+    return settle_at_turn_end();
   }
   std::visit([this](auto& bytes) { output().take(std::move(bytes)); }, owned);
   queued();
@@ -408,9 +432,13 @@ void TcpConnection::release_output() {
 inline void TcpConnection::queued() {
   owes_write_complete_ = static_cast<bool>(handlers_.on_write_complete);
   if (output_ != nullptr && output_->size() >= kFlushEarly) flush();
-  if (in_handler_ || flush_scheduled_) return;
-  flush_scheduled_ = true;
+  if (!in_handler_) settle_at_turn_end();
+}
+
+void TcpConnection::settle_at_turn_end() {
+  if (flush_scheduled_) return;
   at_turn_end();
+  flush_scheduled_ = true;
 }
 
 inline void TcpConnection::flush_directly() {
@@ -454,13 +482,15 @@ void TcpConnection::output_failed(std::error_code error) {
   owes_write_complete_ = false;
   direct_ = {};
   if (output_ != nullptr) output_->clear();
+  paused_ = 0;  // nobody would ever resume: what it waits for doesn't come any more
   read_to_end_ = true;
   continue_next_turn({.readable = true});
 }
 
 void TcpConnection::report_water() {
   const ConnectionOptions& options = group_->options_;
-  const std::uint64_t size = unsent();
+  // Files don't fill our memory.
+  const std::uint64_t size = direct_.size() + (output_ == nullptr ? 0 : output_->size_in_memory());
   if (!above_high_water_ && size > options.high_water) {
     above_high_water_ = true;
     if (options.pause_reading_when_full) set_paused(kByOutput, true);
@@ -479,6 +509,7 @@ void TcpConnection::report_water() {
 // After whatever may have changed something: sends what there is, tells who wanted to know, and
 // ends what is due to end. May close.
 inline void TcpConnection::settle() {
+  if (close_requested_.load(std::memory_order_relaxed)) return close_as_requested();
   if (!direct_.empty()) flush_directly();
   if (!settled()) settle_slowly();
 }
@@ -496,7 +527,7 @@ void TcpConnection::settle_slowly() {
   if (ended()) return;
   if (!direct_.empty()) static_cast<void>(output());  // a handler of report_water sent more
   if (has_output()) {
-    if (output_->size() > group_->options_.output_limit) {
+    if (output_->size_in_memory() > group_->options_.output_limit) {
       return close({.kind = DisconnectReason::Kind::kError, .error = Error::kOutputLimit});
     }
     output_->own_borrowed();  // the loop's memory is wanted for others now
@@ -505,12 +536,11 @@ void TcpConnection::settle_slowly() {
   }
   // What a handler of report_water sent leaves next, or is reported if it was so much that it has
   // left.
-  if ((has_output() ? can_write_ : owes_write_complete_) && !flush_scheduled_) {
-    flush_scheduled_ = true;
-    at_turn_end();
-  }
+  if (has_output() ? can_write_ : owes_write_complete_) settle_at_turn_end();
   if (close_requested_.load(std::memory_order_relaxed)) return close_as_requested();
-  if (!has_output() && state() == State::kDisconnecting) finish_shutdown();
+  // What other threads have sent before the end is still on its way.
+  const bool complete = !has_output() && sends_from_afar_.load(std::memory_order_acquire) == 0;
+  if (complete && state() == State::kDisconnecting) finish_shutdown();
   if (!ended()) update_interest();
 }
 
@@ -534,7 +564,8 @@ void TcpConnection::update_interest() {
   if (paused_ == 0 && !peer_ended_) wanted |= static_cast<unsigned>(Interest::kRead);
   if (has_output()) wanted |= static_cast<unsigned>(Interest::kWrite);
   const std::error_code refused = set_interest(static_cast<Interest>(wanted));
-  POLLARD_ASSERT(!refused, "a watched connection can be watched for something else");
+  POLLARD_ASSERT(!refused || refused == Error::kForked,
+                 "a watched connection can be watched for something else");
 }
 
 void TcpConnection::shutdown() {
@@ -548,9 +579,7 @@ void TcpConnection::shutdown() {
 void TcpConnection::begin_shutdown() {
   if (ended()) return;
   shutting_down_ = true;
-  if (in_handler_) return;
-  flush_scheduled_ = true;
-  at_turn_end();
+  if (!in_handler_) settle_at_turn_end();
 }
 
 void TcpConnection::shutdown(Duration limit) {
@@ -591,7 +620,7 @@ void TcpConnection::close_as_requested() {
 }
 
 void TcpConnection::add_close_callback(Task callback) {
-  if (ended()) return callback();
+  if (told_all_) return callback();
   extras().close_callbacks.push_back(std::move(callback));
 }
 
@@ -616,11 +645,13 @@ void TcpConnection::close(DisconnectReason reason) {
   if (announced_ && handlers_.on_disconnect) {
     run_last([&] { handlers_.on_disconnect(self_, reason); });
   }
-  if (extras_ != nullptr) {
-    const std::unique_ptr<Extras> extras = std::move(extras_);
-    auto& callbacks = extras->close_callbacks;
-    for (; !callbacks.empty(); callbacks.pop_back()) run_last(callbacks.back());
+  while (extras_ != nullptr && !extras_->close_callbacks.empty()) {
+    const Task last = std::move(extras_->close_callbacks.back());
+    extras_->close_callbacks.pop_back();
+    run_last(last);
   }
+  extras_.reset();
+  told_all_ = true;
   group_->closed();
   // Handlers that are still running were given a reference to self_.
   struct Release {
@@ -631,14 +662,12 @@ void TcpConnection::close(DisconnectReason reason) {
     Release(const Release&) = delete;
     Release& operator=(const Release&) = delete;
     ~Release() {
-      if (connection != nullptr) connection->self_.reset();
+      if (connection == nullptr) return;
+      connection->leave_loop();
+      connection->self_.reset();
     }
   };
-  if (EventLoop* loop = loop_or_null()) {
-    loop->retire([release = Release(keep)] {});
-  } else {
-    self_.reset();
-  }
+  loop().retire([release = Release(keep)] {});
 }
 
 }  // namespace pollard

@@ -80,6 +80,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
 
   // In the loop's thread.
 
+  /// Until the end of the turn in which the connection ends.
   [[nodiscard]] EventLoop& loop() const;
   /// Asked of the system; empty when the connection has ended.
   [[nodiscard]] Address local_address() const;
@@ -126,6 +127,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void on_ready(Readiness ready) override;
   void on_turn_end() override;
   void on_loop_gone() override;
+  void out_of_memory();
 
   void enter(State next);
   bool start_disconnecting();
@@ -140,6 +142,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] Received receive_failed(std::error_code error);
   void deliver();
   void peer_ended();
+  void peer_reset();
   void set_paused(Pause who, bool paused);
 
   // Output
@@ -149,6 +152,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void copy(std::span<const std::byte> bytes);
   [[nodiscard]] bool copy_directly(std::span<const std::byte> bytes);
   void queued();
+  void settle_at_turn_end();
   std::error_code send_from_afar(Owned owned);
   void send_owned(Owned owned);
   void flush();
@@ -180,6 +184,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   std::atomic<std::uint32_t> sends_from_afar_{0};  // posted, and not yet queued
   bool in_handler_ = false;
   bool announced_ = false;  // on_connect has run
+  bool told_all_ = false;   // the close callbacks have
   bool can_write_ = true;   // the last send was not refused
   bool flush_scheduled_ = false;
   bool owes_write_complete_ = false;

@@ -102,6 +102,7 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::size_t next_shard_ = 0;
   bool started_ = false;
+  bool stopping_ = false;
   std::atomic<std::size_t> admitted_{0};
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<bool> ending_{false};  // gracefully
@@ -127,6 +128,10 @@ std::unique_ptr<Acceptor> TcpServer::Core::make_acceptor(EventLoop& loop, const 
 
 void TcpServer::Core::start() {
   if (started_) return;
+  if (stopping_) {
+    throw std::system_error(std::make_error_code(std::errc::operation_in_progress),
+                            "starting " + address_.to_string() + " while it stops");
+  }
   try {
     if (acceptor_ == nullptr) acceptor_ = make_acceptor(loop_, address_, nullptr);
     base_group_->set_on_closed([this] { gone(nullptr); });
@@ -188,7 +193,7 @@ bool TcpServer::Core::admit(Acceptor& acceptor) {
          !admitted_.compare_exchange_weak(before, before + 1)) {
   }
   // Whoever goes meanwhile posts its make_room() behind this.
-  const bool full = before >= options_.max_connections - 1;
+  const bool full = before + 1 >= options_.max_connections;
   if (full && options_.when_full == WhenFull::kWait) acceptor.pause();
   return before < options_.max_connections;
 }
@@ -263,6 +268,7 @@ void TcpServer::Core::stop_accepting() {
 }
 
 void TcpServer::Core::stop() {
+  if (std::exchange(stopping_, true)) return;  // a handler of a connection that ends below
   const auto keep = shared_from_this();
   started_ = false;
   ending_ = false;
@@ -271,6 +277,7 @@ void TcpServer::Core::stop() {
   base_group_->close_all({});
   base_group_->set_on_closed({});
   for (const auto& shard : std::exchange(shards_, {})) stop_shard(*shard);
+  stopping_ = false;
 }
 
 void TcpServer::Core::stop_shard(Shard& shard) {
@@ -290,7 +297,6 @@ void TcpServer::Core::run_in(Shard& shard, const MoveFunction<void(EventLoop&)>&
 }
 
 void TcpServer::Core::stop_gracefully(Duration limit, Task done) {
-  POLLARD_ASSERT(started_, "a server that hasn't started can't stop gracefully");
   when_ended_ = std::move(done);
   ending_ = true;
   stop_accepting();

@@ -83,7 +83,8 @@ class TcpServer {
   TcpServer& operator=(const TcpServer&) = delete;
 
   /// Starts the threads and listens; no effect when it has started. Throws std::system_error naming
-  /// the call, which after a stop() may again be bind: the port was free meanwhile.
+  /// the call, which after a stop() may again be bind: the port was free meanwhile; and
+  /// operation_in_progress in a handler that a stop() calls.
   void start();
 
   /// Ends everything now: listening, the connections (each with its on_disconnect) and the threads.

@@ -20,7 +20,7 @@ struct Readiness {
   bool error = false;
 };
 
-/// Knows its loop by a pointer, which the loop clears when it ends while the watcher watches. Its
+/// Knows its loop by a pointer, and leaves it when it ends while the watcher watches. Its
 /// own address never gets into the kernel: events come by slot key, so a watcher may die in any
 /// handler, its own included. The loop's thread.
 class Watcher {
@@ -56,8 +56,11 @@ class Watcher {
   /// The descriptor is ready. The watcher may be destroyed in here.
   virtual void on_ready(Readiness ready) = 0;
   virtual void on_turn_end() {}
-  /// The loop ends; the registration has ended already.
-  virtual void on_loop_gone() {}
+  /// The loop ends, and the registration has ended already; who overrides this leaves the loop,
+  /// too.
+  virtual void on_loop_gone() { leave_loop(); }
+  /// From now on there is no loop.
+  void leave_loop() { loop_ = nullptr; }
 
  private:
   friend class EventLoop;

@@ -3,6 +3,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include <algorithm>
+#include <climits>
+
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/socket_address.h"
@@ -125,8 +128,9 @@ Result set_receive_buffer(int fd, int bytes) {
 Result set_linger(int fd, std::optional<std::chrono::seconds> interval) {
   linger value{};
   value.l_onoff = interval.has_value() ? 1 : 0;
+  const auto seconds = interval.value_or(std::chrono::seconds::zero()).count();
   value.l_linger = static_cast<decltype(value.l_linger)>(
-      interval.value_or(std::chrono::seconds::zero()).count());
+      std::clamp<std::chrono::seconds::rep>(seconds, 0, SHRT_MAX));  // some systems keep a short
   return set_option(fd, SOL_SOCKET, SO_LINGER, value);
 }
 
@@ -144,6 +148,12 @@ Result set_reuse_port_balanced(int fd) {
 bool is_socket_path(const std::string& path) {
   struct stat status {};
   return Result(system_calls().lstat(path.c_str(), &status)).ok() && S_ISSOCK(status.st_mode);
+}
+
+PathIdentity identify_path(const std::string& path) {
+  struct stat status {};
+  if (!Result(system_calls().lstat(path.c_str(), &status)).ok()) return {};
+  return {static_cast<std::uint64_t>(status.st_dev), static_cast<std::uint64_t>(status.st_ino)};
 }
 
 Result remove_path(const std::string& path) { return Result(system_calls().unlink(path.c_str())); }

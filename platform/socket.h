@@ -52,6 +52,14 @@ Result set_reuse_port_balanced(int fd);
 /// Whether a socket is what lies at `path` (lstat(2)): no file, and no link to a socket either.
 [[nodiscard]] bool is_socket_path(const std::string& path);
 
+/// What lies at a path: its device and its number there. Two zeros: nothing.
+struct PathIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t number = 0;
+  friend bool operator==(const PathIdentity&, const PathIdentity&) = default;
+};
+[[nodiscard]] PathIdentity identify_path(const std::string& path);
+
 /// unlink(2) of a Unix-domain socket's path.
 Result remove_path(const std::string& path);
 

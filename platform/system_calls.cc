@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <limits>
 
 #if POLLARD_HAS_EVENTFD
 #include <sys/eventfd.h>
@@ -32,7 +33,13 @@ std::ptrdiff_t real_read(int fd, void* bytes, std::size_t size) {
 std::ptrdiff_t real_write(int fd, const void* bytes, std::size_t size) {
   return checked(::write(fd, bytes, size));
 }
+// Where off_t has 32 bits, a file's further part is out of reach.
+bool out_of_reach(std::int64_t offset) {
+  return offset > static_cast<std::int64_t>(std::numeric_limits<off_t>::max());
+}
+
 std::ptrdiff_t real_pread(int fd, void* bytes, std::size_t size, std::int64_t offset) {
+  if (out_of_reach(offset)) return -EOVERFLOW;
   return checked(::pread(fd, bytes, size, static_cast<off_t>(offset)));
 }
 int real_open(const char* path, int flags) { return checked(::open(path, flags)); }
@@ -100,6 +107,7 @@ int real_eventfd(unsigned, int) { return -ENOSYS; }
 // end the program. So SIGPIPE is held back in this thread during the call, and taken away if it
 // came.
 std::ptrdiff_t real_sendfile(int socket, int file, std::int64_t offset, std::size_t size) {
+  if (out_of_reach(offset)) return -EOVERFLOW;
   sigset_t pipe_signal;
   sigset_t before;
   sigset_t pending;
