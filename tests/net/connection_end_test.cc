@@ -1,5 +1,5 @@
-// The last moments of a connection: what it owes to whom, when sending fails, when it is forced, when
-// the loop ends under it, and what it must not keep.
+// The last moments of a connection: what it owes to whom, when sending fails, when it is forced,
+// when the loop ends under it, and what it must not keep.
 #include <string>
 #include <thread>
 #include <utility>
