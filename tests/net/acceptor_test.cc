@@ -55,8 +55,8 @@ struct Quiet {
 };
 
 // A process that may have so many descriptors more. (To take them away in earnest would take them
-// from the test's own tools as well.) As on Linux, accept looks for a descriptor before it looks for
-// a newcomer.
+// from the test's own tools too.) As on Linux, accept looks for a descriptor before it looks for a
+// newcomer.
 class Scarcity {
  public:
   Scarcity(Faults& faults, int left) : left_(left) {
