@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "pollard/platform/socket.h"
-#include "pollard/tests/support/aborts.h"
+#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/sockets.h"
 
 namespace pollard::testing {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "pollard/base/random.h"
-#include "pollard/tests/support/aborts.h"
+#include "pollard/tests/support/forked.h"
 
 namespace pollard::testing {
 namespace {

@@ -14,7 +14,7 @@
 
 #include "pollard/base/error.h"
 #include "pollard/net/event_loop.h"
-#include "pollard/tests/support/aborts.h"
+#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

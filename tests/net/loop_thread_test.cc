@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/tests/support/aborts.h"
+#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

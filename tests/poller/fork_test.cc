@@ -2,28 +2,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <functional>
 #include <string>
 
 #include "pollard/base/error.h"
+#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {
 namespace {
-
-// Runs `body` in a forked child, where no test may fail: whether it answered true.
-bool true_in_child(const std::function<bool()>& body) {
-  const pid_t child = ::fork();
-  BOOST_TEST_REQUIRE(child >= 0);
-  if (child == 0) {
-    ::alarm(20);  // nobody watches here
-    ::_exit(body() ? 0 : 1);
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-  }
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
 
 POLLARD_EACH_BACKEND(a_childs_operations_fail_and_its_parents_registrations_live) {
   auto poller = make_poller(backend);
