@@ -69,7 +69,8 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void force_close_after(Duration delay);
 
   /// Stops reading, so that the peer has to wait, and goes on. A paused connection learns of the
-  /// peer's end when it resumes. Input that on_message left comes again on resuming.
+  /// peer's end when it resumes, or when a send fails, which ends the pause. Input that on_message
+  /// left comes again on resuming.
   void pause_reading();
   void resume_reading();
 
