@@ -13,8 +13,8 @@
 
 #include "pollard/base/random.h"
 #include "pollard/platform/io.h"
-#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/faults.h"
+#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/sockets.h"
 
 namespace pollard::testing {
