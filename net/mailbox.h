@@ -35,8 +35,7 @@ class Mailbox {
 
   // The loop's part.
 
-  /// What a poller is to watch for reading.
-  [[nodiscard]] int wake_fd() const { return wake_.fd(); }
+  /// What its poller is to watch.
   [[nodiscard]] platform::WakeDescriptor& wake_descriptor() { return wake_; }
 
   /// Declares that the loop goes to sleep: from now on a post wakes it, until awake(). False, and

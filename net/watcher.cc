@@ -32,17 +32,13 @@ std::error_code Watcher::set_interest(Interest interest) {
   return loop_->poller_->modify(fd_, interest);
 }
 
-void Watcher::stop_watching() {
-  if (!watching()) return;
-  loop_->assert_in_loop_thread();
-  loop_->poller_->remove(fd_);
-  loop_->watchers_.erase(std::exchange(key_, SlotKey::kNone));
-}
+void Watcher::stop_watching() { end_watching(&Poller::remove); }
+void Watcher::stop_watching_before_close() { end_watching(&Poller::remove_before_close); }
 
-void Watcher::stop_watching_before_close() {
+void Watcher::end_watching(std::error_code (Poller::*remove)(int)) {
   if (!watching()) return;
   loop_->assert_in_loop_thread();
-  loop_->poller_->remove_before_close(fd_);
+  ((*loop_->poller_).*remove)(fd_);
   loop_->watchers_.erase(std::exchange(key_, SlotKey::kNone));
 }
 

@@ -65,6 +65,8 @@ class Watcher {
  private:
   friend class EventLoop;
 
+  void end_watching(std::error_code (Poller::*remove)(int fd));
+
   EventLoop* loop_;
   SlotKey key_ = SlotKey::kNone;
   int fd_ = -1;

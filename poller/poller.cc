@@ -77,30 +77,20 @@ std::error_code Poller::modify(int fd, Interest interest) {
   return {};
 }
 
-std::error_code Poller::end_registration(int fd, Interest& applied) {
+std::error_code Poller::remove(int fd) { return end_registration(fd, false); }
+std::error_code Poller::remove_before_close(int fd) { return end_registration(fd, true); }
+
+std::error_code Poller::end_registration(int fd, bool closes_next) {
   if (forked()) return Error::kForked;
   Record* record = find(fd);
   if (record == nullptr) return stranger();
   ++record->generation;
   --size_;
-  applied = std::exchange(record->applied, Interest::kNone);
+  const Interest applied = std::exchange(record->applied, Interest::kNone);
   record->wanted = Interest::kNone;
-  return {};
-}
-
-// A failure of apply() means that the descriptor was closed, and the kernel has forgotten it by
-// itself.
-std::error_code Poller::remove(int fd) {
-  Interest applied = Interest::kNone;
-  if (const std::error_code refused = end_registration(fd, applied)) return refused;
-  if (applied != Interest::kNone) static_cast<void>(apply(fd, applied, Interest::kNone));
-  return {};
-}
-
-std::error_code Poller::remove_before_close(int fd) {
-  Interest applied = Interest::kNone;
-  if (const std::error_code refused = end_registration(fd, applied)) return refused;
-  if (applied != Interest::kNone) static_cast<void>(apply_close(fd, applied));
+  if (applied == Interest::kNone) return {};
+  // A failure means that the descriptor was closed, and the kernel has forgotten it by itself.
+  static_cast<void>(closes_next ? apply_close(fd, applied) : apply(fd, applied, Interest::kNone));
   return {};
 }
 

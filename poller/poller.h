@@ -221,7 +221,7 @@ class Poller {
     return true;
   }
   void withhold(int fd, Record& record);
-  [[nodiscard]] std::error_code end_registration(int fd, Interest& applied);
+  std::error_code end_registration(int fd, bool closes_next);
   void note_change(int fd, Record& record);
   void apply_changes();
 
