@@ -7,9 +7,9 @@ namespace pollard {
 
 /// Where an assertion stands; std::source_location is missing from Clang 14 with GCC's library.
 struct AssertionPlace {
-  const char* file;
-  unsigned line;
-  const char* function;
+  const char* file;      ///< of the source
+  unsigned line;         ///< in that file, from 1
+  const char* function;  ///< the name alone
 };
 
 /// Prints `condition`, `why` and the place to standard error and aborts. Any thread.

@@ -11,18 +11,21 @@
 
 namespace pollard {
 
+/// How long the first delay may be, and the longest.
 struct BackoffOptions {
-  Duration initial = std::chrono::milliseconds(500);
-  Duration maximum = std::chrono::seconds(30);
+  Duration initial = std::chrono::milliseconds(500);  ///< the first ceiling
+  Duration maximum = std::chrono::seconds(30);        ///< the last; also of `initial`
 };
 
 /// The ceiling doubles from `initial` to `maximum`; each delay is drawn evenly from the upper half
 /// of its ceiling, so a delay is never shorter than half of what the schedule says.
 class Backoff {
  public:
+  /// The same seed gives the same delays on every system. One thread.
   Backoff(BackoffOptions options, std::uint64_t seed)
       : options_(options), ceiling_(options.initial), random_(seed) {}
 
+  /// The next delay of the schedule.
   [[nodiscard]] Duration next() {
     const Duration ceiling = std::clamp(ceiling_, Duration::zero(), options_.maximum);
     ceiling_ = ceiling > options_.maximum / 2 ? options_.maximum : ceiling * 2;

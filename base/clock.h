@@ -10,13 +10,16 @@ namespace pollard {
 /// All intervals of the library; any std::chrono duration of whole nanoseconds converts to it.
 using Duration = std::chrono::nanoseconds;
 
+/// The timeout of a wait that only an event ends.
+inline constexpr Duration kNoTimeout = Duration::max();
+
 /// Names the time line of CLOCK_MONOTONIC (POSIX clock_gettime): unaffected by changes of the date.
 struct MonotonicClock {
-  using rep = Duration::rep;
-  using period = Duration::period;
-  using duration = Duration;
-  using time_point = std::chrono::time_point<MonotonicClock, Duration>;
-  static constexpr bool is_steady = true;
+  using rep = Duration::rep;        ///< std::int64_t, or as wide
+  using period = Duration::period;  ///< std::nano
+  using duration = Duration;        ///< Duration
+  using time_point = std::chrono::time_point<MonotonicClock, Duration>;  ///< MonotonicTime
+  static constexpr bool is_steady = true;                                ///< never goes back
 };
 
 using MonotonicTime = MonotonicClock::time_point;

@@ -7,6 +7,7 @@
 
 namespace pollard {
 
+/// Starts at zero; wraps after 2^64.
 class Counter {
  public:
   /// The counting thread.

@@ -21,14 +21,16 @@ template <class Result, class... Arguments>
 class MoveFunction<Result(Arguments...)> {
  public:
   MoveFunction() = default;
+  /// An empty one.
   MoveFunction(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): `handler = nullptr`
 
+  /// Takes the callable over. Empty, when that is an empty std::function or a null pointer. Throws
+  /// what moving it throws, and std::bad_alloc for captures that don't fit.
   template <class Callable>
   requires(!std::is_same_v<std::remove_cvref_t<Callable>, MoveFunction> &&
            std::is_invocable_r_v<Result, std::decay_t<Callable>&, Arguments...>)
       MoveFunction(Callable&& callable) {  // NOLINT(google-explicit-constructor): takes any lambda
     using Stored = std::decay_t<Callable>;
-    // An empty std::function or null pointer is an empty MoveFunction, not a trap.
     if constexpr (!std::is_function_v<std::remove_reference_t<Callable>> &&
                   requires { callable == nullptr; }) {
       if (callable == nullptr) return;
@@ -45,20 +47,31 @@ class MoveFunction<Result(Arguments...)> {
     }
   }
 
+  /// Takes the callable over; `other` is empty then.
   MoveFunction(MoveFunction&& other) noexcept { take(other); }
+  /// Likewise. What was there is destroyed last, for its destructor may look at this one again, and
+  /// `other` may be part of it.
   MoveFunction& operator=(MoveFunction&& other) noexcept {
-    if (this != &other) {
-      clear();
+    if (operations_ == nullptr) {
       take(other);
+    } else if (this != &other) {
+      replace(other);
     }
+    return *this;
+  }
+  /// What it held is destroyed when it is empty already.
+  MoveFunction& operator=(std::nullptr_t) noexcept {
+    clear();
     return *this;
   }
   MoveFunction(const MoveFunction&) = delete;
   MoveFunction& operator=(const MoveFunction&) = delete;
   ~MoveFunction() { clear(); }
 
+  /// Whether there is something to call.
   explicit operator bool() const { return operations_ != nullptr; }
 
+  /// Calls it, throwing what it throws. Asserts that there is something.
   Result operator()(Arguments... arguments) const {
     POLLARD_ASSERT(operations_ != nullptr, "an empty MoveFunction was called");
     return operations_->call(storage_, std::forward<Arguments>(arguments)...);
@@ -80,7 +93,7 @@ class MoveFunction<Result(Arguments...)> {
 
   template <class Stored>
   static Stored& inside(std::byte* storage) {
-    return *std::launder(reinterpret_cast<Stored*>(storage));
+    return *std::launder(static_cast<Stored*>(static_cast<void*>(storage)));
   }
 
   // A callable that returns something may stand where nothing is wanted.
@@ -123,6 +136,12 @@ class MoveFunction<Result(Arguments...)> {
     } else {
       operations_->move(storage_, other.storage_);
     }
+  }
+
+  // Not in place at every assignment, most of which are to an empty one.
+  [[gnu::noinline]] void replace(MoveFunction& other) noexcept {
+    const MoveFunction ended = std::move(*this);
+    take(other);
   }
 
   void clear() noexcept {

@@ -10,8 +10,10 @@ namespace pollard {
 /// Not for secrets. One thread.
 class SplitMix64 {
  public:
+  /// The same seed gives the same sequence on every system.
   explicit constexpr SplitMix64(std::uint64_t seed) : state_(seed) {}
 
+  /// A number in [0, 2^64).
   constexpr std::uint64_t next() {
     std::uint64_t mixed = (state_ += 0x9e3779b97f4a7c15U);
     mixed = (mixed ^ (mixed >> 30U)) * 0xbf58476d1ce4e5b9U;

@@ -1,7 +1,6 @@
 // Things named by a number instead of a pointer. A key holds an index and the generation of the
 // slot at that index: a key whose thing is gone finds nothing, even after the slot was given to
-// another. That is how an event that names a dead channel, or a handle to a timer that fired, stays
-// harmless.
+// another.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +21,7 @@ enum class SlotKey : std::uint64_t { kNone = 0 };
 template <class Value>
 class SlotMap {
  public:
+  /// Gives the value a key. Throws std::bad_alloc.
   [[nodiscard]] SlotKey insert(Value value) {
     if (free_ == kEnd) grow();
     const std::uint32_t index = free_;
@@ -55,6 +55,7 @@ class SlotMap {
     return true;
   }
 
+  /// How many values there are.
   [[nodiscard]] std::size_t size() const { return size_; }
 
   /// Calls `visit(key, value)` for each value; it may erase, but not insert.

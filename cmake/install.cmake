@@ -1,16 +1,33 @@
-# What `cmake --install` leaves: headers, the library, find_package(pollard), pollard.pc, LICENSE.
+# What `cmake --install` leaves: headers, the libraries, find_package(pollard), pollard.pc, the
+# licence and the documents.
 
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(pollard_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pollard)
 
-install(TARGETS pollard EXPORT pollardTargets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+set(pollard_targets pollard pollard_sim)
+if(TARGET pollard_conformance)
+  list(APPEND pollard_targets pollard_conformance)
+  install(FILES tests/conformance/conformance.h tests/conformance/differential.h
+                tests/conformance/driven.h
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/tests/conformance)
+endif()
+
+install(TARGETS ${pollard_targets} EXPORT pollardTargets
+        INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+# What the files of one class share (*_parts.h) is nobody else's.
 foreach(folder IN LISTS pollard_folders)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/${folder}
-          FILES_MATCHING PATTERN "*.h")
+          FILES_MATCHING PATTERN "*.h" PATTERN "*_parts.h" EXCLUDE)
 endforeach()
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
+        FILES_MATCHING PATTERN "*.h" PATTERN "*.cc")
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs FILES_MATCHING PATTERN "*.md")
+# The reference, if ci/docs has made it.
+install(DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/build/docs/html DESTINATION ${CMAKE_INSTALL_DOCDIR}
+        OPTIONAL)
 
 install(EXPORT pollardTargets NAMESPACE pollard:: DESTINATION ${pollard_package_dir})
 configure_package_config_file(cmake/pollardConfig.cmake.in pollardConfig.cmake
@@ -27,5 +44,12 @@ file(RELATIVE_PATH pollard_pc_to_prefix
      ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 cmake_path(APPEND pollard_pc_includedir "\${prefix}" ${CMAKE_INSTALL_INCLUDEDIR})
 cmake_path(APPEND pollard_pc_libdir "\${prefix}" ${CMAKE_INSTALL_LIBDIR})
+
+
+# A debug build has files of its own, pollard-debug.pc and libpollardd, beside those of a release.
+set(pollard_pc_library -lpollard)
 configure_file(cmake/pollard.pc.in pollard.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/pollard.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+set(pollard_pc_library -lpollardd)
+configure_file(cmake/pollard.pc.in pollard-debug.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/pollard$<$<CONFIG:Debug>:-debug>.pc
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

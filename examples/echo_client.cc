@@ -21,6 +21,7 @@
 #include "pollard/net/tcp_client.h"
 #include "pollard/platform/process.h"
 #include "support/json.h"
+#include "support/options.h"
 
 namespace {
 
@@ -51,7 +52,7 @@ class Load;
 // One connection, and the message that is under way on it.
 class Session {
  public:
-  Session(Load& load, pollard::EventLoop& loop, const pollard::Address& server, unsigned number,
+  Session(Load& load, pollard::EventLoop& loop, const pollard::HostPort& server, unsigned number,
           std::uint64_t round_trips);
 
   void connect() { static_cast<void>(client_.connect()); }  // the handlers hear what becomes of it
@@ -119,7 +120,7 @@ class Load {
   std::vector<std::unique_ptr<Session>> sessions_;  // last: they call the load until they are gone
 };
 
-Session::Session(Load& load, pollard::EventLoop& loop, const pollard::Address& server,
+Session::Session(Load& load, pollard::EventLoop& loop, const pollard::HostPort& server,
                  unsigned number, std::uint64_t round_trips)
     : load_(load),
       number_(number),
@@ -169,7 +170,7 @@ void Session::fail(const std::string& what) {
 }
 
 Load::Load(pollard::EventLoop& loop, const Options& options) : loop_(loop), options_(options) {
-  const pollard::Address server = pollard::Address::parse(options.connect);
+  const auto server = pollard::HostPort::parse(options.connect);
   const std::uint64_t share = options.round_trips / options.connections;
   const std::uint64_t rest = options.round_trips % options.connections;
   for (unsigned i = 0; i < options.connections; ++i) {
@@ -267,7 +268,8 @@ int main(int argc, char** argv) try {
   Options options;
   CLI::App app("Loads an echo server, and compares every byte that comes back.");
   app.option_defaults()->always_capture_default();  // and so --help shows it
-  app.add_option("--connect", options.connect, "127.0.0.1:7007, [::1]:7007 or unix:/path");
+  app.add_option("--connect", options.connect,
+                 "127.0.0.1:7007, [::1]:7007, localhost:7007 or unix:/path");
   app.add_option("--connections", options.connections, "how many at a time")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--message-bytes", options.message_bytes, "the size of each message")
@@ -277,7 +279,7 @@ int main(int argc, char** argv) try {
   app.add_option("--timeout", options.timeout, "seconds, for everything")
       ->check(CLI::Range(0.001, 1e6));
   app.add_flag("--json", options.json, "the result as a JSON object");
-  app.footer("--poller=NAMES chooses the poller, as does the variable POLLARD_POLLER.");
+  app.footer(examples::kAboutPoller);
   CLI11_PARSE(app, argc, argv);
 
   require_descriptors(options.connections);

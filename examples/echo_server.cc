@@ -9,10 +9,12 @@
 #include <string>
 #include <system_error>
 
+#include "pollard/base/error.h"
 #include "pollard/net/event_loop.h"
 #include "pollard/net/tcp_server.h"
 #include "pollard/platform/process.h"
-#include "support/stop_signals.h"
+#include "support/options.h"
+#include "support/serve.h"
 
 using namespace std::chrono_literals;
 
@@ -33,6 +35,9 @@ std::string advice(std::error_code error) {
     return "; you may not: choose a port from 1024 on, or 0 for any free port, or a path that you "
            "may write to";
   }
+  if (error == pollard::Error::kHostNotFound) {
+    return "; say which address of this machine you mean, or *:PORT for all of them";
+  }
   return "";
 }
 
@@ -42,7 +47,7 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
 
   pollard::EventLoop loop({.poller = poller});
   pollard::TcpServer server(
-      loop, pollard::Address::parse(options.listen),
+      loop, pollard::HostPort::parse(options.listen),
       {.on_message = [](const pollard::TcpConnectionPtr& connection,
                         pollard::Buffer& input) { connection->send(input); }},
       {.threads = options.threads,
@@ -52,18 +57,7 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
            // A peer that doesn't read its echoes isn't read from, so it can't fill our memory.
            .pause_reading_when_full = true}});
 
-  // At first everybody still gets the rest of their echo; who asks twice is in a hurry.
-  bool stopping = false;
-  const examples::StopSignals signals(loop, [&] {
-    if (stopping) return loop.stop();
-    stopping = true;
-    server.stop_gracefully(5s, [&loop] { loop.stop(); });
-  });
-
-  server.start();
-  std::cout << "listening on " << server.address().to_string() << " with " << loop.poller_name()
-            << std::endl;
-  loop.run();
+  examples::serve_until_stopped(loop, server, 5s);
 }
 
 }  // namespace
@@ -76,9 +70,9 @@ int main(int argc, char** argv) try {
   CLI::App app("Sends back what it gets.");
   app.option_defaults()->always_capture_default();  // and so --help shows it
   app.add_option("--listen", options.listen,
-                 "127.0.0.1:7007, [::1]:7007, *:7007 (every interface) or unix:/path; 0: any port");
-  app.add_option("--threads", options.threads, "loops in threads of their own; 0: one for all")
-      ->check(CLI::Range(0, 1024));
+                 "127.0.0.1:7007, [::1]:7007, localhost:7007, *:7007 (every interface) or\n"
+                 "unix:/path; 0: any port");
+  examples::add_threads_option(app, options.threads);
   app.add_flag("--level", options.level, "level-triggered, also where the poller has edges");
   app.footer(
       "--poller=NAMES chooses the poller, as does the variable POLLARD_POLLER: poll, or\n"

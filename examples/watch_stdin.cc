@@ -37,13 +37,6 @@ int main(int argc, char** argv) try {
   std::cout << "watching standard input with " << loop.poller_name() << std::endl;
   loop.run();
   return 0;
-} catch (const std::system_error& error) {
-  std::cerr << "watch_stdin: " << error.what();
-  if (error.code() == std::errc::operation_not_permitted) {
-    std::cerr << "; it watches pipes, sockets and terminals, for a regular file is always ready";
-  }
-  std::cerr << '\n';
-  return 1;
 } catch (const std::exception& error) {
   std::cerr << "watch_stdin: " << error.what() << '\n';
   return 1;

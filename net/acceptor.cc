@@ -121,6 +121,7 @@ void Acceptor::take_reserve() {
 }
 
 void Acceptor::on_ready(Readiness) {
+  if (paused_ || resting_) return;  // since the event was collected
   // The handler may destroy us: then this is the only owner of what runs.
   const std::shared_ptr<OnAccept> running = on_accept_;
   for (unsigned count = 0; count < batch_; ++count) {

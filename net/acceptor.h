@@ -24,6 +24,7 @@
 
 namespace pollard {
 
+/// How a server listens.
 struct ListenOptions {
   int backlog = 1024;  ///< of listen(2); the system has a maximum of its own
   /// SO_REUSEADDR: a restarted server gets its port although old connections linger in TIME_WAIT.
@@ -31,7 +32,8 @@ struct ListenOptions {
   /// Several listeners, one for each loop of a server, between which the kernel balances. Fails
   /// with operation_not_supported where it doesn't.
   bool reuse_port_balanced = false;
-  /// IPv6 alone, where [::] would take IPv4 as well (RFC 3493 5.3).
+  /// IPv6 alone, where [::] would take IPv4 as well (RFC 3493 5.3), and a name or "*:80" would be
+  /// listened for at the addresses of both.
   bool ipv6_only = false;
   /// A Unix-domain path that is left over from a dead server is removed first, and ours at the end.
   bool replace_unix_path = true;
@@ -39,7 +41,7 @@ struct ListenOptions {
 
 /// Written by the acceptor's loop, read by any thread.
 struct AcceptCounts {
-  Counter accepted;
+  Counter accepted;     ///< newcomers that were handed on
   Counter aborted;      ///< gone again before they were accepted (ECONNABORTED and its like)
   Counter turned_away;  ///< accepted on the reserve descriptor, and closed
   Counter pauses;       ///< times when accepting paused, for lack of something
@@ -60,13 +62,16 @@ class Acceptor final : private Watcher {
   /// Listens and begins to accept. Throws std::system_error naming the call.
   void listen();
 
-  /// Stops accepting for now; who comes waits in the backlog. And goes on.
+  /// Stops accepting for now; who comes waits in the backlog.
   void pause();
+  /// Goes on after pause().
   void resume();
 
   /// Where it is bound, with the port that the system chose for port 0.
   [[nodiscard]] const Address& address() const { return address_; }
+  /// The listening socket, which stays the acceptor's.
   [[nodiscard]] int fd() const { return socket_.get(); }
+  /// Any thread, while the acceptor lives.
   [[nodiscard]] const AcceptCounts& counts() const { return counts_; }
 
  private:

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "pollard/base/assert.h"
+#include "pollard/base/quoted.h"
 
 namespace pollard {
 namespace {
@@ -14,19 +15,6 @@ using platform::Family;
 constexpr std::string_view kUnixPrefix = "unix:";
 
 std::error_code invalid() { return std::make_error_code(std::errc::invalid_argument); }
-
-// For the text of an error, which a NUL would end.
-std::string quoted(std::string_view text) {
-  std::string quoted = "'";
-  for (const char letter : text) {
-    if (letter == '\0') {
-      quoted += "\\0";
-    } else {
-      quoted += letter;
-    }
-  }
-  return quoted + '\'';
-}
 
 std::error_code make_unix(std::string_view path, Address& address) {
   if (path.size() > platform::longest_unix_path()) {

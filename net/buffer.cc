@@ -11,8 +11,10 @@
 
 namespace pollard {
 
+// NOLINTNEXTLINE(performance-noexcept-move-constructor): it may copy
 Buffer::Buffer(Buffer&& other) { *this = std::move(other); }
 
+// NOLINTNEXTLINE(performance-noexcept-move-constructor): likewise
 Buffer& Buffer::operator=(Buffer&& other) {
   if (this == &other) return *this;
   other.own();

@@ -8,13 +8,32 @@
 #include "pollard/net/event_loop.h"
 
 namespace pollard {
+namespace {
+
+std::string what_would_work(std::error_code refused) {
+  if (refused == std::errc::operation_not_permitted) {
+    return " (pipes, sockets and terminals it can; a regular file is always ready, so read it)";
+  }
+  if (refused == std::errc::bad_file_descriptor) return " (it is not open)";
+  if (refused == std::errc::file_exists) {
+    return " (this loop watches it already; one Channel can have both interests)";
+  }
+  if (refused == std::errc::operation_not_supported) return " for edges (it has levels only)";
+  if (refused == std::errc::too_many_files_open) return " (its number is too high for it)";
+  if (refused == std::errc::invalid_argument) {
+    return " (not this kind of device; poll or select may)";
+  }
+  return "";
+}
+
+}  // namespace
 
 Channel::Channel(EventLoop& loop, int fd, Interest interest, Handler handler, Trigger trigger)
     : Watcher(loop), handler_(std::make_unique<Handler>(std::move(handler))) {
   POLLARD_ASSERT(*handler_, "a channel without a handler would be reported to nobody");
   if (const std::error_code refused = watch(fd, interest, trigger)) {
-    throw std::system_error(
-        refused, std::string(loop.poller_name()) + " can't watch descriptor " + std::to_string(fd));
+    throw std::system_error(refused, std::string(loop.poller_name()) + " can't watch descriptor " +
+                                         std::to_string(fd) + what_would_work(refused));
   }
 }
 

@@ -15,6 +15,7 @@ namespace pollard {
 /// Channel.
 class Channel final : public Watcher {
  public:
+  /// Is told what the descriptor is ready for.
   using Handler = MoveFunction<void(Readiness)>;
 
   /// Throws std::system_error naming the poller and the descriptor when that can't be watched: a
@@ -23,7 +24,9 @@ class Channel final : public Watcher {
           Trigger trigger = Trigger::kLevel);
   ~Channel() override;
 
+  /// The descriptor that it was made with.
   [[nodiscard]] int fd() const { return watched_fd(); }
+  /// What was asked for last.
   [[nodiscard]] Interest interest() const { return Watcher::interest(); }
 
   /// From the loop's next wait on. kNone is silence, also when the other side hangs up.

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "pollard/base/assert.h"
 #include "pollard/base/log.h"
 #include "pollard/net/tcp_connection.h"
 #include "pollard/platform/socket.h"
@@ -23,14 +24,22 @@ bool choose_edge(const EventLoop& loop, TriggerChoice choice) {
 
 }  // namespace
 
+std::shared_ptr<const ConnectionHandlers> share_handlers(ConnectionHandlers handlers) {
+  if (!handlers.on_message) handlers.on_message = [](const auto&, Buffer& input) { input.clear(); };
+  return std::make_shared<const ConnectionHandlers>(std::move(handlers));
+}
+
 ConnectionGroup::ConnectionGroup(EventLoop& loop,
                                  std::shared_ptr<const ConnectionHandlers> handlers,
                                  const ConnectionOptions& options)
     : loop_(&loop),
+      hand_(&loop.hand_),
       handle_(loop.handle()),
       handlers_(std::move(handlers)),
       options_(options),
-      edge_(choose_edge(loop, options.trigger)) {
+      edge_(choose_edge(loop, options.trigger)),
+      has_time_limits_(options.time_limits.any()) {
+  POLLARD_ASSERT(handlers_->on_message, "share_handlers() sees to it that messages are heard");
   options_.low_water = std::min(options_.low_water, options_.high_water);
 }
 
@@ -56,15 +65,21 @@ TcpConnectionPtr ConnectionGroup::any() const {
   return open_.empty() ? nullptr : open_.front()->shared_from_this();
 }
 
+std::size_t ConnectionGroup::buffer_memory() const {
+  std::size_t bytes = 0;
+  for (const TcpConnection* connection : open_) bytes += connection->buffer_memory();
+  return bytes;
+}
+
 void ConnectionGroup::insert(TcpConnection& connection) {
-  connection.place_in_group_ = open_.size();
+  connection.place_in_group_ = static_cast<std::uint32_t>(open_.size());
   open_.push_back(&connection);
   open_count_.store(open_.size(), std::memory_order_relaxed);
   counts_.opened.add();
 }
 
 void ConnectionGroup::remove(TcpConnection& connection, DisconnectReason::Kind why) {
-  const std::size_t place = connection.place_in_group_;
+  const std::uint32_t place = connection.place_in_group_;
   open_[place] = open_.back();
   open_[place]->place_in_group_ = place;
   open_.pop_back();

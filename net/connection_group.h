@@ -21,13 +21,16 @@ namespace pollard {
 
 /// What the connections of a group have done; written by its loop, read by anybody.
 struct ConnectionCounts {
-  Counter opened;
-  Counter bytes_received;
-  Counter bytes_sent;
-  std::atomic<std::uint64_t> sends_dropped{0};  // by any thread
-  std::array<Counter, 5> closed;                // by DisconnectReason::Kind
-  Counter failed;                               // accepted or connected, but not to be watched
+  Counter opened;                               ///< connections that were made
+  Counter bytes_received;                       ///< by all of them
+  Counter bytes_sent;                           ///< handed to the kernel
+  std::atomic<std::uint64_t> sends_dropped{0};  ///< counted by any thread
+  std::array<Counter, 5> closed;                ///< by DisconnectReason::Kind
+  Counter failed;                               ///< accepted or connected, but not to be watched
 };
+
+/// For the groups that are to share them; where nobody hears messages, they are dropped.
+[[nodiscard]] std::shared_ptr<const ConnectionHandlers> share_handlers(ConnectionHandlers handlers);
 
 /// Lives for as long as one of its connections; the owner may end before. The loop's thread, where
 /// nothing else is said.
@@ -55,10 +58,14 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   /// Ends all when their output has left, or after `limit`.
   void shutdown_all(Duration limit);
 
+  /// Heap memory that all of them hold, in bytes.
+  [[nodiscard]] std::size_t buffer_memory() const;
+
   /// Any thread.
   [[nodiscard]] std::size_t open_count() const {
     return open_count_.load(std::memory_order_relaxed);
   }
+  /// Any thread.
   [[nodiscard]] const ConnectionCounts& counts() const { return counts_; }
 
  private:
@@ -69,14 +76,18 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   void closed();
 
   EventLoop* loop_;
+  EventLoop::Hand* hand_;  // the loop's
   LoopHandle handle_;
   std::shared_ptr<const ConnectionHandlers> handlers_;
   ConnectionOptions options_;
   bool edge_;
+  bool has_time_limits_;                   // in options_
   std::shared_ptr<const Task> on_closed_;  // shared: it may be replaced while it runs
   std::vector<TcpConnection*> open_;
   std::atomic<std::size_t> open_count_{0};
   ConnectionCounts counts_;
+  // To copy: the default constructor of an error_code asks the C++ library for its category.
+  const std::error_code no_error_;
 };
 
 /// Applies what of `options` belongs to the socket. On a listener it is inherited by what is

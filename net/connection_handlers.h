@@ -9,10 +9,13 @@
 #include <optional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "pollard/base/clock.h"
 #include "pollard/base/move_function.h"
+#include "pollard/net/address.h"
 #include "pollard/net/buffer.h"
+#include "pollard/net/time_limits.h"
 
 namespace pollard {
 
@@ -21,27 +24,37 @@ using TcpConnectionPtr = std::shared_ptr<TcpConnection>;
 
 /// Why a connection ended: who or what was first.
 struct DisconnectReason {
+  /// Who or what ended it.
   enum class Kind : std::uint8_t {
     kPeer,       ///< the peer ended its stream in good order
     kLocal,      ///< shutdown or force_close here, or the end of the server or client
-    kTimeout,    ///< a limit of time ran out: error is timed_out
+    kTimeout,    ///< a limit of time ran out: error says which, and equals std::errc::timed_out
     kError,      ///< the system or a limit said no: error says what
     kException,  ///< a handler threw: exception is what
   };
-  Kind kind = Kind::kLocal;
-  std::error_code error = {};
+  Kind kind = Kind::kLocal;    ///< the first of them that happened
+  std::error_code error = {};  ///< of kTimeout and kError
   std::exception_ptr exception = {};
 
-  /// "peer", "local", "timeout", "error: Connection reset by peer", "exception: …".
+  /// "peer", "local", "timeout", "timeout: nothing came for …", "error: Connection reset by peer",
+  /// "exception: …".
   [[nodiscard]] std::string to_string() const;
 };
 
-/// One failed attempt of a client to connect.
+/// An address that was tried in vain.
+struct FailedAddress {
+  Address address;        ///< where
+  std::error_code error;  ///< why not
+};
+
+/// One failed attempt of a client to connect, at all addresses of its server.
 struct FailedAttempt {
-  std::error_code error;
-  unsigned attempt = 1;  ///< counted from 1 since start, or since the last connection
+  std::error_code error;  ///< of the lookup, or of the last address that may work another time
+  unsigned attempt = 1;   ///< counted from 1 since start, or since the last connection
   /// Until the next attempt; nothing when there is none, and on_give_up follows.
   std::optional<Duration> next_delay = {};
+  /// In the order in which they failed; none when the server's name was not to be looked up.
+  std::vector<FailedAddress> addresses = {};
 };
 
 /// All run in the thread of the connection's loop; each may be left out, and each may end the
@@ -49,6 +62,7 @@ struct FailedAttempt {
 /// on_disconnect once (if on_connect ran), then its close callbacks. A server's handlers are shared
 /// by all of its loops, and so run in several threads at a time, for different connections.
 struct ConnectionHandlers {
+  /// Once, first, before any input is read; sending is possible from here on.
   MoveFunction<void(const TcpConnectionPtr&)> on_connect = {};
 
   /// There is new input. What the handler leaves in `input` comes again, with more behind it.
@@ -59,17 +73,20 @@ struct ConnectionHandlers {
   /// sending until shutdown(); without it, it ends as soon as what is queued has left.
   MoveFunction<void(const TcpConnectionPtr&)> on_peer_end = {};
 
+  /// Once, last but for the close callbacks. The connection can't send any more.
   MoveFunction<void(const TcpConnectionPtr&, const DisconnectReason&)> on_disconnect = {};
 
   /// Everything that was sent has been handed to the kernel.
   MoveFunction<void(const TcpConnectionPtr&)> on_write_complete = {};
 
-  /// The unsent output has grown past ConnectionOptions::high_water, and fallen to low_water again.
+  /// The unsent output has grown past ConnectionOptions::high_water.
   MoveFunction<void(const TcpConnectionPtr&)> on_high_water = {};
+  /// It has fallen to ConnectionOptions::low_water again; only after on_high_water.
   MoveFunction<void(const TcpConnectionPtr&)> on_low_water = {};
 
-  /// Clients only: an attempt to connect failed; it was the last.
+  /// Clients only: an attempt to connect failed.
   MoveFunction<void(const FailedAttempt&)> on_attempt_failed = {};
+  /// Clients only: that was the last attempt.
   MoveFunction<void(std::error_code last_error)> on_give_up = {};
 };
 
@@ -81,7 +98,9 @@ enum class TriggerChoice : std::uint8_t {
   kLevel,
 };
 
+/// How connections behave. Lengths are in bytes.
 struct ConnectionOptions {
+  /// See TriggerChoice.
   TriggerChoice trigger = TriggerChoice::kBest;
 
   bool no_delay = true;     ///< TCP_NODELAY (tcp(7)): small messages leave at once
@@ -98,10 +117,15 @@ struct ConnectionOptions {
   /// What exceeds these ends the connection, with Error::kInputLimit or kOutputLimit: input that
   /// on_message leaves unread, output that the peer doesn't take.
   std::size_t input_limit = std::size_t{64} << 20U;
+  /// Bytes in memory; those of files don't count.
   std::size_t output_limit = std::size_t{64} << 20U;
 
-  /// SO_SNDBUF and SO_RCVBUF in bytes; zero leaves them to the system, which adapts them.
+  /// What exceeds these ends the connection, with Kind::kTimeout.
+  TimeLimits time_limits = {};
+
+  /// SO_SNDBUF (socket(7)) in bytes; zero leaves it to the system, which adapts it.
   int send_buffer_bytes = 0;
+  /// SO_RCVBUF (socket(7)), likewise.
   int receive_buffer_bytes = 0;
 };
 

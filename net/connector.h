@@ -1,5 +1,6 @@
 // Connects, and tries again: with a deadline for each attempt, exponential backoff with jitter
-// between them, and a say in the matter for whoever waits.
+// between them, and a say in the matter for whoever waits. An attempt looks the target's name up
+// anew, and races its addresses.
 //
 //     kIdle ──start──▶ kConnecting ──▶ kIdle (on_connected, or on_give_up)
 //                        │      ▲
@@ -19,13 +20,22 @@
 #include "pollard/net/address.h"
 #include "pollard/net/connection_handlers.h"
 #include "pollard/net/event_loop.h"
+#include "pollard/net/host_port.h"
+#include "pollard/net/resolver.h"
 #include "pollard/platform/descriptor.h"
 
 namespace pollard {
 
+/// How patient a connector is.
 struct ConnectorOptions {
-  /// An attempt that has no answer by then has failed with timed_out.
+  /// An address that hasn't answered by then has failed with timed_out, and so has a lookup of the
+  /// target's name after resolve_timeout.
   Duration attempt_timeout = std::chrono::seconds(10);
+  /// Of the lookup of the target's name; see Resolver.
+  Duration resolve_timeout = Resolver::kDefaultDeadline;
+  /// Of each address before the next is tried beside it (RFC 8305).
+  Duration head_start = std::chrono::milliseconds(250);
+  /// Of the delays between attempts.
   BackoffOptions backoff = {};
   /// Attempts in all; zero: without end, as far as errors are worth a retry.
   unsigned max_attempts = 0;
@@ -35,25 +45,37 @@ struct ConnectorOptions {
   std::optional<std::uint64_t> seed = {};
   /// Where to connect from (bind(2)); empty: the system chooses.
   Address local = {};
+  /// Looks the target's name up; absent: Resolver::shared().
+  std::shared_ptr<Resolver> resolver = {};
 };
 
+/// What a connector calls, in the loop's thread, never inside start().
 struct ConnectorHandlers {
+  /// Once for each start(): connected, non-blocking, close-on-exec.
   MoveFunction<void(platform::Descriptor socket, Address peer)> on_connected;
+  /// An attempt failed; whether another follows stands in it.
   MoveFunction<void(const FailedAttempt&)> on_attempt_failed = {};
+  /// No attempt follows.
   MoveFunction<void(std::error_code last_error)> on_give_up = {};
+  /// A socket was made for this address, and is about to connect: the time for options such as the
+  /// size of its receive buffer, which the handshake tells the peer (RFC 7323 2.2). Must not end
+  /// the connector.
+  MoveFunction<void(int fd, const Address& address)> on_socket = {};
 };
 
 /// Whether a connect that failed like this may succeed later: refused, unreachable, timed out, out
-/// of resources. Not when it was forbidden, or can't mean anything.
+/// of resources, a name that nobody knows yet. Not when it was forbidden, or can't mean anything.
 [[nodiscard]] bool is_worth_a_retry(std::error_code error);
 
 /// The loop's thread; may be destroyed in any state, also by its own handlers, none of which runs
 /// afterwards. No handler runs inside start().
 class Connector {
  public:
+  /// As in the diagram above.
   enum class State : std::uint8_t { kIdle, kConnecting, kWaiting };
 
-  Connector(EventLoop& loop, const Address& target, ConnectorHandlers handlers,
+  /// Doesn't begin yet; a name is looked up for each attempt.
+  Connector(EventLoop& loop, const HostPort& target, ConnectorHandlers handlers,
             const ConnectorOptions& options = {});
   ~Connector();
   Connector(const Connector&) = delete;
@@ -71,8 +93,10 @@ class Connector {
   /// The next delay of the schedule.
   [[nodiscard]] Duration next_delay();
 
+  /// Where it is.
   [[nodiscard]] State state() const;
-  [[nodiscard]] const Address& target() const;
+  /// What it was made with.
+  [[nodiscard]] const HostPort& target() const;
 
  private:
   class Core;

@@ -7,38 +7,26 @@
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
 #include "pollard/net/output_queue.h"
+#include "pollard/net/wake_watcher.h"
 #include "pollard/platform/time.h"
 
 namespace pollard {
+namespace {
 
-// Ends the loop's sleep when another thread rings. Where an eventfd's edges suffice, nothing is
-// read.
-class EventLoop::WakeWatcher final : public Watcher {
- public:
-  WakeWatcher(EventLoop& loop, platform::WakeDescriptor& descriptor)
-      : Watcher(loop), loop_(loop), descriptor_(descriptor) {
-    const bool edge = loop.poller_capabilities().edge_triggered && descriptor.rings_undrained();
-    const std::error_code refused =
-        watch(descriptor.fd(), Interest::kRead, edge ? Trigger::kEdge : Trigger::kLevel);
-    if (refused) throw std::system_error(refused, "watching the loop's wake descriptor");
-  }
-
- private:
-  void on_ready(Readiness) override {
-    ++loop_.stats_.wakeups;
-    --loop_.stats_.events;  // nobody's event but ours
-    if (trigger() == Trigger::kLevel) descriptor_.drain();
-  }
-
-  EventLoop& loop_;
-  platform::WakeDescriptor& descriptor_;
+// A task ends as soon as it has run, also when it throws, and before the next one runs.
+struct RunningTask {
+  Task& task;
+  ~RunningTask() { task = nullptr; }
 };
+
+}  // namespace
 
 EventLoop::EventLoop(EventLoopOptions options)
     : mailbox_(std::make_shared<Mailbox>()),
       poller_(make_poller(options.poller)),
       options_(std::move(options)),
       wake_(std::make_unique<WakeWatcher>(*this, mailbox_->wake_descriptor())) {
+  note(kMeasure, options_.measure_turns || options_.slow_turn.callback);
   POLLARD_ASSERT(options_.receive_buffer_bytes >= 4096, "a receive buffer is 4 KiB at least");
 }
 
@@ -48,18 +36,16 @@ EventLoop::~EventLoop() {
   mailbox_->begin_to_close();
   wake_.reset();
   ending_ = true;  // nothing new is watched from here on
-  watchers_.for_each([this](SlotKey key, Watcher* watcher) {
-    poller_->remove(watcher->fd_);
-    watchers_.erase(key);
-    watcher->key_ = SlotKey::kNone;
-    watcher->on_loop_gone();
+  poller_->for_each([this](int fd, Token token) {
+    poller_->remove(fd);
+    watcher_of(token).registration_ = {};
+    watcher_of(token).on_loop_gone();
   });
   finish_retired();
+  // From the close on, what a refused post held ends in the thread that posted it, timers included.
+  timers_.let_go();
+  coarse_timers_.let_go();
   mailbox_->close();
-}
-
-void EventLoop::assert_in_loop_thread() const {
-  POLLARD_ASSERT(in_loop_thread(), "this belongs to the loop's thread; post() a task to it");
 }
 
 void EventLoop::dispatch(Task task) {
@@ -70,63 +56,99 @@ void EventLoop::dispatch(Task task) {
   }
 }
 
+class EventLoop::InTurns {
+ public:
+  explicit InTurns(EventLoop& loop) : loop_(loop) {
+    POLLARD_ASSERT(loop.in_loop_thread(), "a loop is run by the thread that made it");
+    POLLARD_ASSERT(!loop.in_turn_, "a loop isn't run by its own handler");
+    loop.in_turn_ = true;
+  }
+  InTurns(const InTurns&) = delete;
+  InTurns& operator=(const InTurns&) = delete;
+  ~InTurns() {
+    loop_.in_turn_ = false;
+    loop_.now_ = {};
+    loop_.finish_retired();
+  }
+
+ private:
+  EventLoop& loop_;
+};
+
+bool EventLoop::run_once(std::optional<Duration> limit) {
+  const InTurns in_turns(*this);
+  return turn(limit.value_or(kNoTimeout));
+}
+
 void EventLoop::run() {
-  while (!turn(std::nullopt)) {
+  const InTurns in_turns(*this);
+  while (!turn(kNoTimeout)) {
   }
 }
 
-bool EventLoop::run_once(std::optional<Duration> limit) { return turn(limit); }
-
-bool EventLoop::turn(std::optional<Duration> limit) {
-  assert_in_loop_thread();
-  POLLARD_ASSERT(!in_turn_, "a loop isn't run by its own handler");
-  struct InTurn {
-    EventLoop& loop;
-    ~InTurn() {
-      loop.in_turn_ = false;
-      loop.now_.reset();
-      if (!loop.retired_.empty()) loop.finish_retired();
-    }
-  };
-  in_turn_ = true;
-  const InTurn in_turn{*this};
+// Most turns have events and nothing else.
+[[gnu::always_inline]] inline bool EventLoop::turn(Duration limit) {
   ++stats_.turns;
+  if (cares_ != 0) return careful_turn(limit);
+  static_cast<void>(wait(limit));
+  return work();
+}
+
+bool EventLoop::careful_turn(Duration limit) {
+  now_ = {};
+  if (has(kBacklog)) finish_turn_ends();  // of what was done between the turns
   // What an exception left over comes first.
-  if (!poller_->has_ready()) wait(limit);
-  const MonotonicTime began = options_.measure_turns ? now() : MonotonicTime{};
-  const bool stopped = handle_everything();
-  if (!turn_end_.empty()) finish_turn_ends();
-  if (options_.measure_turns) {
-    stats_.longest_turn = std::max(stats_.longest_turn, platform::monotonic_now() - began);
+  if (!poller_->has_ready()) {
+    const bool slept = wait(time_to_sleep(limit));
+    if (has(kCoarseTimers)) coarse_timers_.waited(!slept || poller_->has_ready());
   }
-  if (pending_ != nullptr) std::rethrow_exception(std::exchange(pending_, nullptr));
+  return has(kMeasure) ? measured_work() : work();
+}
+
+// How long the wait may last.
+Duration EventLoop::time_to_sleep(Duration limit) {
+  if (has(kBacklog)) return Duration::zero();
+  if (coarse_timers_.active()) limit = std::min(limit, coarse_timers_.longest_wait());
+  if (timers_.empty()) return limit;
+  const std::optional<MonotonicTime> deadline = timers_.next_deadline();
+  return std::min(limit, std::max(*deadline - now(), Duration::zero()));
+}
+
+// True when it was a sleep that another thread could have ended.
+[[gnu::always_inline]] inline bool EventLoop::wait(Duration limit) {
+  ++stats_.waits;
+  const bool asleep = limit != Duration::zero() && mailbox_->try_sleep();
+  const bool done = poller_->wait(asleep ? limit : Duration::zero(), wait_failure_);
+  if (asleep) mailbox_->awake();
+  now_ = {};
+  if (!done) throw_wait_failure();
+  return asleep;
+}
+
+void EventLoop::throw_wait_failure() {
+  throw std::system_error(wait_failure_, "waiting with " + std::string(poller_name()));
+}
+
+[[gnu::always_inline]] inline bool EventLoop::work() {
+  dispatch_events();
+  return cares_ != 0 || mailbox_->has_mail() ? work_beyond_events() : false;
+}
+
+bool EventLoop::measured_work() {
+  const MonotonicTime began = now();
+  const bool stopped = work();
+  const Duration took = platform::monotonic_now() - began;
+  stats_.longest_turn = std::max(stats_.longest_turn, took);
+  if (options_.slow_turn.callback && took > options_.slow_turn.limit) {
+    ++stats_.slow_turns;
+    guarded([&] { options_.slow_turn.callback(took); });
+  }
   return stopped;
 }
 
-void EventLoop::wait(std::optional<Duration> limit) {
-  if (!turn_end_.empty()) finish_turn_ends();
-  std::optional<Duration> timeout = time_to_sleep(limit);
-  const bool may_sleep = timeout != Duration::zero();
-  const bool asleep = may_sleep && mailbox_->try_sleep();
-  if (may_sleep && !asleep) timeout = Duration::zero();
-  ++stats_.waits;
-  const std::error_code failed = poller_->wait(timeout);
-  if (asleep) mailbox_->awake();
-  now_.reset();
-  if (failed) throw std::system_error(failed, "waiting with " + std::string(poller_name()));
-}
-
-std::optional<Duration> EventLoop::time_to_sleep(std::optional<Duration> limit) {
-  if (has_work()) return Duration::zero();
-  if (timers_.empty()) return limit;
-  const std::optional<MonotonicTime> deadline = timers_.next_deadline();
-  const Duration left = std::max(*deadline - now(), Duration::zero());
-  return limit.has_value() ? std::min(*limit, left) : left;
-}
-
-bool EventLoop::has_work() const {
-  return !continuations_.empty() || !turn_end_.empty() || next_task_ < tasks_.size() ||
-         mailbox_->has_mail() || pending_ != nullptr || stop_taken_;
+void EventLoop::update_backlog() {
+  note(kBacklog, !continuations_.empty() || !turn_end_.empty() || next_task_ < tasks_.size() ||
+                     pending_ != nullptr || stop_taken_ || poller_->has_ready());
 }
 
 template <class Work>
@@ -134,9 +156,11 @@ void EventLoop::guarded(Work work) {
   try {
     work();
   } catch (...) {
-    report_exception(std::current_exception());
+    report_current_exception();
   }
 }
+
+void EventLoop::report_current_exception() { report_exception(std::current_exception()); }
 
 void EventLoop::report_exception(std::exception_ptr exception) {
   if (options_.on_exception) {
@@ -149,47 +173,71 @@ void EventLoop::report_exception(std::exception_ptr exception) {
   }
   if (pending_ == nullptr) {
     pending_ = std::move(exception);
+    note(kBacklog);
   } else {
     log(LogLevel::kError, "a second exception in one turn of an event loop was dropped");
   }
 }
 
 // An exception that run() is to throw ends the turn; what is left waits for the next.
-bool EventLoop::handle_everything() {
-  dispatch_events();
+bool EventLoop::work_beyond_events() {
   if (!continuations_.empty()) dispatch_continuations();
   if (!timers_.empty()) {
     guarded([this] {
       if (pending_ == nullptr && *timers_.next_deadline() <= now()) timers_.run_due(now());
     });
   }
-  return run_tasks();
+  if (coarse_timers_.due()) {
+    guarded([this] {
+      if (pending_ == nullptr) coarse_timers_.run_due();
+    });
+  }
+  const bool stopped = run_tasks();
+  finish_turn_ends();
+  if (pending_ != nullptr) rethrow_pending();
+  if (timers_.empty()) note(kTimers, false);
+  if (!coarse_timers_.active()) note(kCoarseTimers, false);
+  if (has(kRetired)) finish_retired();
+  return stopped;
 }
 
-void EventLoop::dispatch_events() {
-  while (pending_ == nullptr && poller_->has_ready()) {
-    guarded([this] {
-      Event event;
-      while (pending_ == nullptr && poller_->next(event)) {
-        ready(static_cast<SlotKey>(event.token),
-              {event.readable, event.writable, event.hangup, event.error});
+void EventLoop::rethrow_pending() {
+  const std::exception_ptr exception = std::exchange(pending_, nullptr);
+  update_backlog();
+  std::rethrow_exception(exception);
+}
+
+[[gnu::always_inline]] inline void EventLoop::dispatch_events() {
+  Poller& poller = *poller_;
+  for (;;) {
+    try {
+      while (poller.has_ready()) {
+        if (pending_ != nullptr) return;
+        poller.deliver_next([this](Token token, Readiness ready) {
+          ++stats_.events;
+          watcher_of(token).on_ready(ready);
+        });
       }
-    });
+      return;
+    } catch (...) {
+      report_current_exception();
+    }
   }
 }
 
-void EventLoop::ready(SlotKey key, Readiness readiness) {
-  Watcher** watcher = watchers_.find(key);
-  if (watcher == nullptr) return;
-  ++stats_.events;
-  (*watcher)->on_ready(readiness);
+inline Watcher& EventLoop::watcher_of(Token token) {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): a token is what it was made of
+  return *reinterpret_cast<Watcher*>(static_cast<std::uintptr_t>(token));
 }
 
 void EventLoop::dispatch_continuations() {
   std::swap(continuations_, running_continuations_);
   for (const Continuation& continuation : running_continuations_) {
     if (pending_ == nullptr) {
-      guarded([&] { ready(continuation.key, continuation.ready); });
+      const std::optional<Token> token = poller_->find(continuation.registration);
+      if (!token.has_value()) continue;
+      ++stats_.events;
+      guarded([&] { watcher_of(*token).on_ready(continuation.ready); });
     } else {
       continuations_.push_back(continuation);
     }
@@ -207,8 +255,8 @@ bool EventLoop::run_tasks() {
     guarded([this] {
       while (pending_ == nullptr && next_task_ < tasks_.size()) {
         ++stats_.tasks;
-        const Task task = std::move(tasks_[next_task_++]);
-        task();
+        const RunningTask running{tasks_[next_task_++]};
+        running.task();
       }
     });
   }
@@ -219,48 +267,50 @@ bool EventLoop::run_tasks() {
 // Once: what these schedule again, such as a sender that never runs dry, waits for the next turn.
 void EventLoop::finish_turn_ends() {
   std::swap(turn_end_, running_turn_end_);
-  for (const SlotKey key : running_turn_end_) {
-    Watcher** watcher = watchers_.find(key);
-    if (watcher != nullptr) guarded([&] { (*watcher)->on_turn_end(); });
+  for (const Registration registration : running_turn_end_) {
+    const std::optional<Token> token = poller_->find(registration);
+    if (token.has_value()) guarded([&] { watcher_of(*token).on_turn_end(); });
   }
   running_turn_end_.clear();
+  update_backlog();
 }
 
 void EventLoop::retire(Task ended) {
-  if (in_turn_) retired_.push_back(std::move(ended));
+  if (!in_turn_) return;
+  retired_.push_back(std::move(ended));
+  note(kRetired);
 }
 
 void EventLoop::finish_retired() {
+  note(kRetired, false);
   while (!retired_.empty()) {
-    std::vector<Task> ended;  // their destructors may retire more
-    std::swap(ended, retired_);
+    std::swap(retired_, ending_retired_);  // their destructors may retire more
+    ending_retired_.clear();
   }
-}
-
-Timer EventLoop::at(MonotonicTime deadline, Task task) {
-  assert_in_loop_thread();
-  return timers_.add(deadline, Duration::zero(), std::move(task));
-}
-
-// From the real time, not from the turn's: a handler that took long would make the timer early.
-Timer EventLoop::after(Duration delay, Task task) {
-  return at(saturating_add(platform::monotonic_now(), delay), std::move(task));
 }
 
 Timer EventLoop::every(Duration period, Task task) {
   assert_in_loop_thread();
   POLLARD_ASSERT(period > Duration::zero(), "a period is longer than nothing");
+  note(kTimers);
   return timers_.add(saturating_add(platform::monotonic_now(), period), period, std::move(task));
+}
+
+Timer EventLoop::coarse_at(MonotonicTime deadline, Task task) {
+  note(kCoarseTimers);
+  return coarse_timers_.at(deadline, std::move(task));
 }
 
 MonotonicTime EventLoop::now() {
   if (!in_turn_) return platform::monotonic_now();
-  if (!now_.has_value()) now_ = platform::monotonic_now();
-  return *now_;
+  if (now_ == MonotonicTime{}) now_ = platform::monotonic_now();
+  return now_;
 }
 
 LoopStats EventLoop::stats() const {
   LoopStats stats = stats_;
+  stats.wakeups = wake_->count();
+  stats.events -= stats.wakeups;  // nobody's events but ours
   stats.timers = timers_.ran();
   stats.stale_events = poller_->stale_events();
   stats.watched = poller_->size();
@@ -271,6 +321,7 @@ void EventLoop::allocate_shared_memory() {
   if (shared_memory_ != nullptr) return;
   // Not make_unique: nobody reads the zeros that it would write.
   shared_memory_.reset(new std::byte[options_.receive_buffer_bytes + kScratchBytes]);
+  hand_.space = {shared_memory_.get(), options_.receive_buffer_bytes};
 }
 
 }  // namespace pollard

@@ -12,19 +12,34 @@
 #include <utility>
 #include <vector>
 
+#include "pollard/base/assert.h"
 #include "pollard/base/clock.h"
 #include "pollard/base/move_function.h"
-#include "pollard/base/slot_map.h"
+#include "pollard/net/buffer.h"
+#include "pollard/net/coarse_timers.h"
 #include "pollard/net/mailbox.h"
 #include "pollard/net/timer.h"
 #include "pollard/net/timer_queue.h"
 #include "pollard/net/watcher.h"
+#include "pollard/platform/time.h"
 #include "pollard/poller/registry.h"
 
 namespace pollard {
 
+class ConnectionGroup;
 class OutputQueue;
+class TcpConnection;
+class WakeWatcher;
 
+/// What to call when a turn took longer than it may: a handler that blocks holds everybody up.
+struct SlowTurn {
+  /// What is longer is slow.
+  Duration limit = std::chrono::milliseconds(100);
+  /// After the turn, with its length, the wait left out. Without it nothing is measured.
+  MoveFunction<void(Duration took)> callback = {};
+};
+
+/// How a loop is made.
 struct EventLoopOptions {
   /// Which poller: "epoll", "kqueue,poll", poller_from_args(argc, argv), … Empty: POLLARD_POLLER,
   /// or else the best that works.
@@ -41,6 +56,8 @@ struct EventLoopOptions {
 
   /// Measure LoopStats::longest_turn, at the cost of two clock reads a turn.
   bool measure_turns = false;
+  /// The same cost.
+  SlowTurn slow_turn = {};
 };
 
 /// What a loop has done so far.
@@ -52,20 +69,24 @@ struct LoopStats {
   std::uint64_t timers = 0;        ///< timers that happened
   std::uint64_t wakeups = 0;       ///< sleeps ended by another thread
   std::uint64_t stale_events = 0;  ///< events of registrations that had ended
-  Duration longest_turn{};         ///< without the wait; zero unless measure_turns is set
+  Duration longest_turn{};         ///< without the wait; zero unless turns are measured
+  std::uint64_t slow_turns = 0;    ///< longer than EventLoopOptions::slow_turn.limit
   std::size_t watched = 0;         ///< descriptors that are registered now, the loop's own included
 };
 
 /// A loop as other threads may keep it: safe to use when the loop is gone. Any thread.
 class LoopHandle {
  public:
+  /// EventLoop::handle() makes them.
   explicit LoopHandle(std::shared_ptr<Mailbox> mailbox) : mailbox_(std::move(mailbox)) {}
 
   /// As EventLoop::post; false, with `task` destroyed, when the loop is gone.
   bool post(Task task) const { return mailbox_->post(std::move(task)); }
+  /// As EventLoop::stop(); no effect when the loop is gone.
   void stop() const { mailbox_->stop(); }
   /// Whether the loop is still there; one that ends takes no posts any more.
   [[nodiscard]] bool alive() const { return mailbox_->open(); }
+  /// Whether the calling thread is the one that made the loop.
   [[nodiscard]] bool in_loop_thread() const { return mailbox_->in_loop_thread(); }
 
  private:
@@ -96,7 +117,9 @@ class EventLoop {
   /// Runs `task` now when this is the loop's thread, else posts it.
   void dispatch(Task task);
 
+  /// Whether the calling thread is the one that made the loop.
   [[nodiscard]] bool in_loop_thread() const { return mailbox_->in_loop_thread(); }
+  /// For other threads, and for what may outlive the loop.
   [[nodiscard]] LoopHandle handle() const { return LoopHandle(mailbox_); }
 
   // In the loop's thread.
@@ -112,8 +135,17 @@ class EventLoop {
   /// Runs `task` at `deadline`, after `delay`, or every `period` from now on: for as long as the
   /// Timer lives. Never early. Timers of the same deadline happen in the order in which they were
   /// set.
-  [[nodiscard]] Timer at(MonotonicTime deadline, Task task);
-  [[nodiscard]] Timer after(Duration delay, Task task);
+  [[nodiscard]] Timer at(MonotonicTime deadline, Task task) {
+    assert_in_loop_thread();
+    note(kTimers);
+    return timers_.add(deadline, Duration::zero(), std::move(task));
+  }
+  /// `delay` after the real time, not that of the turn: a handler that took long would make it
+  /// early.
+  [[nodiscard]] Timer after(Duration delay, Task task) {
+    return at(saturating_add(platform::monotonic_now(), delay), std::move(task));
+  }
+  /// The first time after one `period`; turns that were missed are left out.
   [[nodiscard]] Timer every(Duration period, Task task);
 
   /// The time of this turn: read at most once a turn, and only when somebody asks.
@@ -121,9 +153,11 @@ class EventLoop {
 
   /// The poller that it really runs on.
   [[nodiscard]] std::string_view poller_name() const { return poller_->name(); }
+  /// What that poller can do.
   [[nodiscard]] const PollerCapabilities& poller_capabilities() const {
     return poller_->capabilities();
   }
+  /// Other threads ask by a task; a server's threads are asked by TcpServer::threads().
   [[nodiscard]] LoopStats stats() const;
 
   /// Destroys what `ended` holds when nothing of it can be running any more: at the end of the
@@ -134,58 +168,94 @@ class EventLoop {
   void report_exception(std::exception_ptr exception);
 
   /// Aborts when called in another thread.
-  void assert_in_loop_thread() const;
+  void assert_in_loop_thread() const {
+    POLLARD_ASSERT(in_loop_thread(), "this belongs to the loop's thread; post() a task to it");
+  }
 
  private:
   friend class Watcher;
+  friend class ConnectionGroup;
   friend class TcpConnection;
-  class WakeWatcher;
+
+  class InTurns;
 
   struct Continuation {
-    SlotKey key;
+    Registration registration;
     Readiness ready;
   };
 
-  bool turn(std::optional<Duration> limit);
-  void wait(std::optional<Duration> limit);
-  [[nodiscard]] std::optional<Duration> time_to_sleep(std::optional<Duration> limit);
-  [[nodiscard]] bool has_work() const;
-  bool handle_everything();
+  // What a turn has to look after beside events: the everyday one asks once whether there is any.
+  enum Care : std::uint8_t {
+    kBacklog = 1,  // one of the lists may have something, or stop_taken_, or pending_
+    kTimers = 2,
+    kCoarseTimers = 4,
+    kMeasure = 8,
+    kRetired = 16,
+  };
+  [[nodiscard]] bool has(Care care) const { return (cares_ & care) != 0; }
+  void note(Care care, bool on = true) {
+    cares_ = static_cast<std::uint8_t>(on ? cares_ | care : cares_ & ~care);
+  }
+
+  bool turn(Duration limit);
+  [[gnu::noinline]] bool careful_turn(Duration limit);
+  [[nodiscard]] Duration time_to_sleep(Duration limit);
+  [[nodiscard]] bool wait(Duration limit);
+  [[noreturn, gnu::cold]] void throw_wait_failure();
+  void update_backlog();
+  bool work();
+  [[gnu::noinline]] bool measured_work();
+  bool work_beyond_events();
   void dispatch_events();
+  [[noreturn]] void rethrow_pending();
   void dispatch_continuations();
   bool run_tasks();
   void finish_turn_ends();
   void finish_retired();
-  void rethrow_pending();
-  void ready(SlotKey key, Readiness readiness);
+  [[nodiscard]] static Watcher& watcher_of(Token token);
   template <class Work>
   void guarded(Work work);
+  [[gnu::cold]] void report_current_exception();
 
   std::shared_ptr<Mailbox> mailbox_;
   std::unique_ptr<Poller> poller_;
+  std::exception_ptr pending_;  // what run() is going to throw
+  std::uint8_t cares_ = 0;
+  bool in_turn_ = false;
+  bool stop_taken_ = false;  // a stop came with tasks_
+  bool ending_ = false;      // the destructor runs
+  MonotonicTime now_{};      // of this turn; zero before somebody asks
+  LoopStats stats_;
+  std::error_code wait_failure_;
   EventLoopOptions options_;
-  SlotMap<Watcher*> watchers_;
   TimerQueue timers_;
+  CoarseTimers coarse_timers_;  // of connections' limits
   std::vector<Continuation> continuations_;
   std::vector<Continuation> running_continuations_;
-  std::vector<SlotKey> turn_end_;
-  std::vector<SlotKey> running_turn_end_;
+  std::vector<Registration> turn_end_;
+  std::vector<Registration> running_turn_end_;
   std::vector<Task> tasks_;  // taken from the mailbox, and not run yet from next_task_ on
   std::size_t next_task_ = 0;
   std::vector<Task> retired_;
-  bool stop_taken_ = false;  // a stop came with tasks_
-  bool in_turn_ = false;
-  bool ending_ = false;         // the destructor runs
-  std::exception_ptr pending_;  // what run() is going to throw
-  std::optional<MonotonicTime> now_;
-  LoopStats stats_;
+  std::vector<Task> ending_retired_;
 
-  // What connections share: where they receive, where a handler's small sends gather, and spare
-  // queues.
+  [[nodiscard]] Timer coarse_at(MonotonicTime deadline, Task task);
+
+  // What the connection whose handler runs has in hand. Only one has, and most have nothing left
+  // when it is done: so it lies here, where it stays warm, and not in each of them.
+  struct Hand {
+    std::span<std::byte> space;  // where connections receive
+    Buffer input;
+    // What the handler has sent, as long as that is one piece: its input where it lies, or bytes in
+    // the scratch space. It leaves, or moves to the connection's queue, when the handler is done.
+    std::span<const std::byte> answer;
+    const TcpConnection* owner = nullptr;
+  };
+  Hand hand_;
+
+  // What connections share: the memory of hand_.space, behind it the scratch space where a
+  // handler's small sends gather, and spare queues.
   static constexpr std::size_t kScratchBytes = std::size_t{16} * 1024;
-  [[nodiscard]] std::span<std::byte> receive_buffer() {
-    return {shared_memory_.get(), options_.receive_buffer_bytes};
-  }
   [[nodiscard]] std::span<std::byte> scratch() {
     return {shared_memory_.get() + options_.receive_buffer_bytes, kScratchBytes};
   }

@@ -4,12 +4,12 @@
 
 namespace pollard {
 
-bool Mailbox::post(Task task) {
+bool Mailbox::post(Task&& task) {
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return false;
     tasks_.push_back(std::move(task));
-    has_mail_.store(true, std::memory_order_seq_cst);
+    note_mail();
   }
   wake_if_asleep();
   return true;
@@ -19,24 +19,21 @@ void Mailbox::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
-    has_mail_.store(true, std::memory_order_seq_cst);
+    note_mail();
   }
   wake_if_asleep();
 }
 
-// Either the sleeper sees the mail or we see the sleeper: both sides write before they read, and
-// sequential consistency forbids that both miss. The exchange makes one of many posts pay the call.
-void Mailbox::wake_if_asleep() {
-  if (!asleep_.load(std::memory_order_seq_cst)) return;
-  if (asleep_.exchange(false, std::memory_order_seq_cst)) wake_.wake();
+// One of many posts stores it; the others know by the mutex that it is stored.
+inline void Mailbox::note_mail() {
+  if (!has_mail_.load(std::memory_order_relaxed)) has_mail_.store(true, std::memory_order_seq_cst);
 }
 
-bool Mailbox::try_sleep() {
-  if (has_mail()) return false;
-  asleep_.store(true, std::memory_order_seq_cst);
-  if (!has_mail_.load(std::memory_order_seq_cst)) return true;
-  awake();
-  return false;
+// Either the sleeper sees the mail or we see the sleeper: both sides write before they read, and
+// sequential consistency forbids that both miss. The exchange makes one of many posts pay the call.
+inline void Mailbox::wake_if_asleep() {
+  if (!asleep_.load(std::memory_order_seq_cst)) return;
+  if (asleep_.exchange(false, std::memory_order_seq_cst)) wake_.wake();
 }
 
 bool Mailbox::take(std::vector<Task>& tasks) {

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <atomic>
-#include <mutex>
 #include <vector>
 
+#include "pollard/base/light_mutex.h"
 #include "pollard/base/move_function.h"
 #include "pollard/platform/wake.h"
 
@@ -21,8 +21,8 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  /// False, with `task` destroyed, when the loop is gone.
-  bool post(Task task);
+  /// False, and `task` is left to the caller, when the loop is gone.
+  bool post(Task&& task);
 
   /// Ends the present run of the loop, or the next one. Kept until a run has ended by it.
   void stop();
@@ -40,7 +40,13 @@ class Mailbox {
 
   /// Declares that the loop goes to sleep: from now on a post wakes it, until awake(). False, and
   /// no sleep, when there is something to do already.
-  [[nodiscard]] bool try_sleep();
+  [[nodiscard]] bool try_sleep() {
+    asleep_.store(true, std::memory_order_seq_cst);
+    if (!has_mail_.load(std::memory_order_seq_cst)) return true;
+    awake();
+    return false;
+  }
+  /// The loop's: from here on nobody has to ring.
   void awake() { asleep_.store(false, std::memory_order_relaxed); }
 
   /// Whether take() would find something.
@@ -62,9 +68,10 @@ class Mailbox {
     static thread_local char here;
     return &here;
   }
+  void note_mail();
   void wake_if_asleep();
 
-  std::mutex mutex_;
+  LightMutex mutex_;
   std::vector<Task> tasks_;
   bool stop_ = false;
   bool closed_ = false;

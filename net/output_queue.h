@@ -19,25 +19,30 @@ namespace pollard {
 
 /// Part of a file, and the descriptor that it is read from, which is closed when the part has left.
 struct FileRegion {
-  platform::Descriptor file;
-  std::uint64_t offset = 0;
-  std::uint64_t size = 0;
+  platform::Descriptor file;  ///< a regular file
+  std::uint64_t offset = 0;   ///< of the first byte
+  std::uint64_t size = 0;     ///< bytes
 };
 
 /// One thread.
 class OutputQueue {
  public:
+  /// Bytes in all.
   [[nodiscard]] std::uint64_t size() const { return size_; }
   /// Of these, the ones that are in memory and not in a file.
   [[nodiscard]] std::uint64_t size_in_memory() const { return size_ - size_in_files_; }
+  /// Whether there is nothing to send.
   [[nodiscard]] bool empty() const { return first_ == pieces_.size(); }
 
   /// Adds bytes that stay where they are until own_borrowed(), clear() or their leaving.
   void borrow(std::span<const std::byte> bytes);
+  /// Adds a copy.
   void copy(std::span<const std::byte> bytes);
   /// Small strings and buffers are copied, for that is cheaper than to keep them.
   void take(std::string&& bytes);
+  /// Likewise.
   void take(Buffer&& bytes);
+  /// Adds part of a file, which is closed when it has left.
   void take(FileRegion&& region);
 
   /// Copies what is still borrowed.

@@ -20,12 +20,12 @@ std::string_view to_string(TcpClient::State state) {
 // Shared, so that it outlives the client in its own callbacks.
 class TcpClient::Core : public std::enable_shared_from_this<Core> {
  public:
-  Core(EventLoop& loop, const Address& server, ConnectionHandlers handlers,
+  Core(EventLoop& loop, const HostPort& server, ConnectionHandlers handlers,
        TcpClientOptions options)
       : loop_(loop),
         handle_(loop.handle()),
         options_(std::move(options)),
-        handlers_(std::make_shared<const ConnectionHandlers>(std::move(handlers))),
+        handlers_(share_handlers(std::move(handlers))),
         group_(std::make_shared<ConnectionGroup>(loop, handlers_, options_.connection)),
         connector_(loop, server, connector_handlers(), options_.connector) {
     group_->set_on_closed([this] { on_closed(); });
@@ -89,11 +89,14 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
               wanted_ = false;
               if (handlers_->on_give_up) handlers_->on_give_up(error);
             },
+        .on_socket =
+            [this](int fd, const Address& peer) {
+              apply_socket_options(fd, peer, options_.connection);
+            },
     };
   }
 
   void on_connected(platform::Descriptor socket, Address peer) {
-    apply_socket_options(socket.get(), peer, options_.connection);
     connected_at_ = loop_.now();
     const std::error_code failed = group_->open(std::move(socket), std::move(peer));
     if (failed) on_open_failed(failed);
@@ -134,7 +137,7 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   bool wanted_ = false;  // connect() was asked for, and nobody has thought better of it
 };
 
-TcpClient::TcpClient(EventLoop& loop, const Address& server, ConnectionHandlers handlers,
+TcpClient::TcpClient(EventLoop& loop, const HostPort& server, ConnectionHandlers handlers,
                      TcpClientOptions options)
     : core_(std::make_shared<Core>(loop, server, std::move(handlers), std::move(options))) {
   loop.assert_in_loop_thread();

@@ -1,7 +1,10 @@
 // A client: connects, and connects again if asked to.
 //
-//     TcpClient client(loop, Address::parse("192.0.2.1:7007"), {.on_message = …}, {.reconnect =
-//     true}); client.connect();
+//     TcpClient client(loop, "example.org:7007", {.on_message = …}, {.reconnect = true});
+//     client.connect();
+//
+// A name is looked up anew for every attempt, and when it has several addresses they are raced
+// (RFC 8305).
 #pragma once
 
 #include <chrono>
@@ -10,32 +13,35 @@
 #include <system_error>
 
 #include "pollard/base/clock.h"
-#include "pollard/net/address.h"
 #include "pollard/net/connection_handlers.h"
 #include "pollard/net/connector.h"
 #include "pollard/net/event_loop.h"
+#include "pollard/net/host_port.h"
 #include "pollard/net/tcp_connection.h"
 
 namespace pollard {
 
+/// How a client connects, and its connections behave.
 struct TcpClientOptions {
   /// Connect again when a connection has ended, unless disconnect() ended it.
   bool reconnect = false;
   /// The backoff begins anew after a connection that lasted this long; a server that accepts and
   /// closes at once isn't asked again at once.
   Duration lasting = std::chrono::seconds(5);
-  ConnectorOptions connector = {};
-  ConnectionOptions connection = {};
+  ConnectorOptions connector = {};    ///< patience, delays, addresses
+  ConnectionOptions connection = {};  ///< of each connection
 };
 
 /// Of TCP, or of a Unix-domain path. The loop's thread, where nothing else is said.
 class TcpClient {
  public:
+  /// kDisconnecting: our side has ended, the connection hasn't.
   enum class State : std::uint8_t { kIdle, kConnecting, kConnected, kDisconnecting };
 
-  /// Throws std::system_error (operation_not_supported) when edge-triggered connections are asked
-  /// for and the loop's poller has none.
-  TcpClient(EventLoop& loop, const Address& server, ConnectionHandlers handlers,
+  /// `server` may be an Address or a text that HostPort reads. Throws std::system_error:
+  /// operation_not_supported when edge-triggered connections are asked for and the loop's poller
+  /// has none, invalid_argument for a text that is no host and port.
+  TcpClient(EventLoop& loop, const HostPort& server, ConnectionHandlers handlers,
             TcpClientOptions options = {});
 
   /// In any state, also inside of its own handlers: an open connection is closed, with its
@@ -54,6 +60,7 @@ class TcpClient {
   /// follows.
   void disconnect();
 
+  /// Where it is.
   [[nodiscard]] State state() const;
   /// Null unless there is one.
   [[nodiscard]] TcpConnectionPtr connection() const;

@@ -28,6 +28,7 @@
 #include "pollard/net/connection_handlers.h"
 #include "pollard/net/event_loop.h"
 #include "pollard/net/output_queue.h"
+#include "pollard/net/time_limits.h"
 #include "pollard/net/watcher.h"
 #include "pollard/platform/descriptor.h"
 
@@ -35,8 +36,10 @@ namespace pollard {
 
 class ConnectionGroup;
 
+/// Alive for as long as somebody holds it; open until on_disconnect.
 class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, private Watcher {
  public:
+  /// As in the diagram above.
   enum class State : std::uint8_t { kConnecting, kConnected, kDisconnecting, kDisconnected };
 
   // From any thread.
@@ -45,38 +48,55 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   /// before) leaves before. What one handler sends leaves together when the handler is done. An
   /// error says that the bytes were dropped: Error::kNotConnected or kLoopGone.
   std::error_code send(std::string_view bytes);
+  /// A copy, up to the NUL.
   std::error_code send(const char* text) { return send(std::string_view(text)); }
+  /// A copy.
   std::error_code send(std::span<const std::byte> bytes);
   /// Taken over, not copied, unless that is cheaper.
   std::error_code send(std::string&& bytes);
   /// Takes the contents, and leaves `bytes` empty. A handler's input goes out from where it came
   /// in.
   std::error_code send(Buffer& bytes);
+  /// Likewise.
   std::error_code send(Buffer&& bytes) { return send(bytes); }
   /// Several pieces as one.
   std::error_code send(std::initializer_list<std::string_view> pieces);
+  /// Likewise; a long body is taken over, not copied.
+  std::error_code send(std::string_view head, std::string&& body);
   /// Part of a file (sendfile(2) where the system has it).
   std::error_code send_file(FileRegion region);
 
   /// Ends our side when what is queued has left; the peer may go on, and is heard until it ends
-  /// too. With a limit, the connection is closed with Kind::kTimeout if it still lives then.
+  /// too.
   void shutdown();
+  /// Likewise, with a limit from now on: a connection that still lives then is closed with
+  /// Kind::kTimeout.
   void shutdown(Duration limit);
 
   /// Ends both sides soon, in the loop's thread and outside of handlers. What is queued is dropped;
-  /// no message comes any more. After a delay: with Kind::kTimeout; the earliest of several holds.
+  /// no message comes any more.
   void force_close();
+  /// The same after a delay, with Kind::kTimeout; the earliest of several holds.
   void force_close_after(Duration delay);
+  /// As force_close(), for a peer that broke the protocol: on_disconnect is told Kind::kError and
+  /// `why`. What is queued is sent as far as the socket takes it at once, so that a last word has a
+  /// chance.
+  void fail(std::error_code why);
 
   /// Stops reading, so that the peer has to wait, and goes on. A paused connection learns of the
   /// peer's end when it resumes, or when a send fails, which ends the pause. Input that on_message
   /// left comes again on resuming.
   void pause_reading();
+  /// Goes on. Input that on_message left comes again.
   void resume_reading();
 
-  [[nodiscard]] State state() const { return state_.load(std::memory_order_acquire); }
+  /// As of now; it may be another one when you look.
+  [[nodiscard]] State state() const { return state_of(word_.load(std::memory_order_acquire)); }
+  /// Whether both sides are open.
   [[nodiscard]] bool connected() const { return state() == State::kConnected; }
+  /// The other end; kept when the connection has ended.
   [[nodiscard]] const Address& peer_address() const { return peer_; }
+  /// Of its loop, also when that is gone.
   [[nodiscard]] LoopHandle loop_handle() const;
 
   // In the loop's thread.
@@ -91,14 +111,37 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void add_close_callback(Task callback);
   /// Bytes queued and not yet in the kernel.
   [[nodiscard]] std::uint64_t unsent() const {
-    return direct_.size() + (output_ == nullptr ? 0 : output_->size());
+    return answer_size() + (output_ == nullptr ? 0 : output_->size());
   }
   /// Heap memory that the connection holds for input and output, in bytes.
   [[nodiscard]] std::size_t buffer_memory() const;
+  /// In the place of ConnectionOptions::time_limits. They begin to count now.
+  void set_time_limits(const TimeLimits& limits);
+  /// Whether it is watched for edges; see TriggerChoice.
   [[nodiscard]] bool edge_triggered() const { return trigger() == Trigger::kEdge; }
 
-  /// TCP_NODELAY (tcp(7)), SO_LINGER (socket(7)): with a linger of zero, force_close resets.
+  // For an on_message that takes many messages from one input; framed() in framing.h is one.
+
+  /// Whether to go on: false when the connection has been closed or paused, or, with
+  /// pause_reading_when_full, has more to send than high_water. What is left then comes again,
+  /// unless the connection is closed, when reading goes on.
+  [[nodiscard]] bool takes_input() {
+    const bool open = !paused() && !ended() && !close_requested();
+    return open && (output_ == nullptr || !yields_to_output());
+  }
+  /// on_message leaves the beginning of a message, and has examined so much of it. If the peer ends
+  /// its stream there, on_disconnect is told Error::kMessageCutOff.
+  void set_unfinished(std::optional<std::size_t> examined) {
+    if (rest_ != nullptr || examined.has_value()) rest().unfinished = examined;
+  }
+  /// What was set last.
+  [[nodiscard]] std::optional<std::size_t> unfinished() const {
+    return rest_ == nullptr ? std::nullopt : rest_->unfinished;
+  }
+
+  /// TCP_NODELAY (tcp(7)): small messages leave at once.
   std::error_code set_no_delay(bool on);
+  /// SO_LINGER (socket(7)): with an interval of zero, force_close resets the connection.
   std::error_code set_linger(std::optional<std::chrono::seconds> interval);
 
   ~TcpConnection() override;
@@ -108,12 +151,32 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   struct Key {};  // only groups make connections
 
  public:
+  /// For groups.
   TcpConnection(Key, std::shared_ptr<ConnectionGroup> group, platform::Descriptor socket,
                 Address peer);
 
  private:
   enum class Received : std::uint8_t { kMore, kDrained, kEnded };
-  enum Pause : std::uint8_t { kByUser = 1, kByOutput = 2 };
+  // What makes a connection other than the everyday one, a bit each, beside the state in one word:
+  // so one comparison tells. Any thread may change the first two, the loop's the others.
+  enum Condition : std::uint32_t {
+    kCloseRequested = 1U << 2U,
+    kSentFromAfar = 1U << 3U,  // sends of other threads are posted, and not yet queued
+    kPausedByUser = 1U << 4U,
+    kPausedByOutput = 1U << 5U,
+    kRedeliver = 1U << 6U,  // input was left that may hold whole messages
+    kPeerEnded = 1U << 7U,
+    kReadToEnd = 1U << 8U,  // a short read isn't the last any more
+    kBlocked = 1U << 9U,    // the last send was refused
+    kOwesWriteComplete = 1U << 10U,
+    kHasRest = 1U << 11U,    // rest_
+    kHasOutput = 1U << 12U,  // output_
+  };
+  // What on_message left.
+  struct Rest {
+    Buffer input;
+    std::optional<std::size_t> unfinished;
+  };
   // What few connections need.
   struct Extras {
     std::vector<Task> close_callbacks;
@@ -122,42 +185,108 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
     std::optional<DisconnectReason> end;  // decided in a handler, carried out after it
     std::error_code output_error;
   };
-  using Owned = std::variant<std::string, Buffer, FileRegion>;
+  struct Limited {
+    TimeLimits limits;
+    ConnectionProgress progress;  // but for what watch_limits() asks the connection
+    Timer next;
+  };
+  struct HeadAndBody {
+    std::string head;
+    std::string body;
+  };
+  using Owned = std::variant<std::string, Buffer, FileRegion, HeadAndBody>;
 
   [[nodiscard]] std::error_code establish(TcpConnectionPtr self);
   void on_ready(Readiness ready) override;
+  void on_ready_for_more(Readiness ready);
   void on_turn_end() override;
   void on_loop_gone() override;
   void out_of_memory();
 
+  static constexpr std::uint32_t kStateBits = 3;
+  static constexpr std::uint32_t to_word(State state) { return static_cast<std::uint32_t>(state); }
+  static constexpr State state_of(std::uint32_t word) {
+    return static_cast<State>(word & kStateBits);
+  }
+  static constexpr std::uint32_t in_state(State next, std::uint32_t word) {
+    return (word & ~kStateBits) | to_word(next);
+  }
+  [[nodiscard]] bool everyday() const {
+    return word_.load(std::memory_order_acquire) == to_word(State::kConnected);
+  }
+  [[nodiscard]] bool fully_open() const {
+    const std::uint32_t word = word_.load(std::memory_order_acquire);
+    return (word & (kStateBits | kCloseRequested)) == to_word(State::kConnected);
+  }
+  [[nodiscard]] bool is(std::uint32_t any_of) const {
+    return (word_.load(std::memory_order_acquire) & any_of) != 0;
+  }
+  [[nodiscard]] bool close_requested() const { return is(kCloseRequested); }
+  [[nodiscard]] bool paused() const { return is(kPausedByUser | kPausedByOutput); }
+  void mark(Condition condition, bool on = true) {
+    if (is(condition) == on) return;
+    if (on) {
+      word_.fetch_or(condition);
+    } else {
+      word_.fetch_and(~static_cast<std::uint32_t>(condition));
+    }
+  }
   void enter(State next);
   bool start_disconnecting();
+  bool request_close();
   [[nodiscard]] bool ended() const { return state() == State::kDisconnected; }
   template <class Call>
   void run_handler(Call call);
+  [[gnu::cold]] void handler_threw();
   void run_last(const Task& call);
+
+  // Limits of time
+  void watch_limits();
+  void note_waiting_output();
+  [[nodiscard]] MonotonicTime stamp() { return loop_or_null()->coarse_timers_.stamp(); }
+  void note_received(std::size_t count);
+  void note_sent(std::size_t count);
 
   // Input
   void read_input();
+  void read_on();
+  [[nodiscard]] bool may_read() const { return !ended() && !paused() && !is(kPeerEnded); }
   [[nodiscard]] Received receive_once();
-  [[nodiscard]] Received receive_failed(std::error_code error);
-  void deliver();
+  [[nodiscard]] Received receive_behind_rest();
+  [[nodiscard, gnu::noinline]] Received received_nothing(platform::Result got);
+  void deliver(Buffer& input);
+  void finish_delivery(Buffer& input);
+  void keep_rest(Buffer& input);
+  [[nodiscard]] Rest& rest();
+  void drop_rest();
   void peer_ended();
   void peer_reset();
-  void set_paused(Pause who, bool paused);
+  void set_paused(Condition who, bool paused_now);
+  [[nodiscard]] bool yields_to_output();
+  void deliver_again_next_turn();
 
   // Output
   [[nodiscard]] std::error_code refuse_send();
   [[nodiscard]] bool may_send_here() const;
+  [[nodiscard]] bool may_answer_with(const Buffer& bytes) const;
+  [[nodiscard]] bool has_hand() const;
+  [[nodiscard]] std::size_t answer_size() const;
+  [[nodiscard]] std::span<const std::byte> take_answer();
   [[nodiscard]] OutputQueue& output();
   void copy(std::span<const std::byte> bytes);
   [[nodiscard]] bool copy_directly(std::span<const std::byte> bytes);
   void queued();
   void settle_at_turn_end();
+  std::error_code send_contents(Buffer& bytes);
   std::error_code send_from_afar(Owned owned);
+  void arrived_from_afar();
   void send_owned(Owned owned);
+  template <class Bytes>
+  void enqueue(Bytes&& bytes);
   void flush();
-  void flush_directly();
+  void flush_answer();
+  bool send_answer(EventLoop::Hand& hand);
+  void keep_unsent(std::span<const std::byte> bytes, platform::Result sent);
   void output_failed(std::error_code error);
   void release_output();
   void report_water();
@@ -173,39 +302,33 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void update_interest();
   void end_soon(DisconnectReason reason);
   void close_as_requested();
+  void close_outside_of_handlers();
   void close(DisconnectReason reason);
   Extras& extras();
 
+  [[nodiscard]] const ConnectionHandlers& handlers() const;
+
   std::shared_ptr<ConnectionGroup> group_;
-  const ConnectionHandlers& handlers_;  // the group's
-  TcpConnectionPtr self_;               // while open: what handlers get, without counting
+  TcpConnectionPtr self_;  // while open: what handlers get, without counting
   platform::Descriptor socket_;
-  std::atomic<State> state_{State::kConnecting};
-  std::atomic<bool> close_requested_{false};
-  std::atomic<std::uint32_t> sends_from_afar_{0};  // posted, and not yet queued
+  std::atomic<std::uint32_t> word_{to_word(State::kConnecting)};
+  std::atomic<std::uint32_t> sends_from_afar_{0};  // how many kSentFromAfar stands for
+  std::uint32_t place_in_group_ = 0;
   bool in_handler_ = false;
-  bool announced_ = false;  // on_connect has run
-  bool told_all_ = false;   // the close callbacks have
-  bool can_write_ = true;   // the last send was not refused
-  bool flush_scheduled_ = false;
-  bool owes_write_complete_ = false;
-  bool above_high_water_ = false;
-  bool shutting_down_ = false;  // shutdown() has arrived in order
-  bool shut_down_ = false;      // our side has ended
-  bool peer_ended_ = false;
-  bool peer_was_first_ = false;
-  bool read_to_end_ = false;  // a short read isn't the last any more
-  bool redeliver_ = false;    // input was left when reading paused
-  std::uint8_t paused_ = 0;
-  Buffer input_;  // what on_message left
-  // What the running handler has sent, as long as that is one piece: its input where it lies, or
-  // bytes in the loop's scratch space. It leaves, or moves to output_, when the handler is done.
-  std::span<const std::byte> direct_;
+  bool announced_ : 1 = false;  // on_connect has run
+  bool told_all_ : 1 = false;   // the close callbacks have
+  bool flush_scheduled_ : 1 = false;
+  bool above_high_water_ : 1 = false;
+  bool shutting_down_ : 1 = false;  // shutdown() has arrived in order
+  bool shut_down_ : 1 = false;      // our side has ended
+  bool peer_was_first_ : 1 = false;
+  bool cut_off_ : 1 = false;  // the peer has ended in the middle of a message
+  std::unique_ptr<Rest> rest_;
   std::unique_ptr<OutputQueue> output_;
   std::unique_ptr<Extras> extras_;
+  std::unique_ptr<Limited> limited_;  // while there are limits of time
   Address peer_;
   std::any context_;
-  std::size_t place_in_group_ = 0;
 };
 
 /// "connecting", "connected", "disconnecting" or "disconnected".

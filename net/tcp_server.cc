@@ -9,18 +9,21 @@
 
 #include "pollard/base/assert.h"
 #include "pollard/base/error.h"
+#include "pollard/net/acceptor_group.h"
 #include "pollard/net/connection_group.h"
 #include "pollard/net/loop_thread.h"
 
 namespace pollard {
 namespace {
 
-void add(const Acceptor& acceptor, TcpServerStats& sum) {
-  const AcceptCounts& counts = acceptor.counts();
-  sum.accepted += counts.accepted.get();
-  sum.turned_away += counts.turned_away.get();
-  sum.aborted += counts.aborted.get();
-  sum.accept_pauses += counts.pauses.get();
+void add(const AcceptorGroup& group, TcpServerStats& sum) {
+  for (const auto& acceptor : group.acceptors()) {
+    const AcceptCounts& counts = acceptor->counts();
+    sum.accepted += counts.accepted.get();
+    sum.turned_away += counts.turned_away.get();
+    sum.aborted += counts.aborted.get();
+    sum.accept_pauses += counts.pauses.get();
+  }
 }
 
 void add(const ConnectionGroup& group, TcpServerStats& sum) {
@@ -37,26 +40,29 @@ void add(const ConnectionGroup& group, TcpServerStats& sum) {
 // Shared, so that what other threads tell it may come late: they hold it weakly.
 class TcpServer::Core : public std::enable_shared_from_this<Core> {
  public:
-  Core(EventLoop& loop, const Address& address, ConnectionHandlers handlers,
+  Core(EventLoop& loop, const HostPort& where, ConnectionHandlers handlers,
        TcpServerOptions options)
       : loop_(loop),
         handle_(loop.handle()),
         options_(std::move(options)),
-        handlers_(std::make_shared<const ConnectionHandlers>(std::move(handlers))) {
+        handlers_(share_handlers(std::move(handlers))) {
     options_.listen.reuse_port_balanced |= each_shard_listens();
     base_group_ = std::make_shared<ConnectionGroup>(loop_, handlers_, options_.connection);
-    acceptor_ = make_acceptor(loop_, address, nullptr);
-    address_ = acceptor_->address();
+    addresses_ = addresses_to_listen_on(where, options_.listen);
+    acceptors_ = make_acceptors(loop_, nullptr);
+    addresses_ = acceptors_->addresses();
   }
 
   void start();
   void stop();
   void stop_gracefully(Duration limit, Task done);
+  void stop_accepting();
 
   [[nodiscard]] bool started() const { return started_; }
-  [[nodiscard]] const Address& address() const { return address_; }
+  [[nodiscard]] const std::vector<Address>& addresses() const { return addresses_; }
   [[nodiscard]] std::size_t admitted() const { return admitted_.load(std::memory_order_relaxed); }
   [[nodiscard]] TcpServerStats stats() const;
+  [[nodiscard]] std::vector<TcpServerThread> threads() const;
 
  private:
   // Accepted when there was no room any more: it waits as if it were still in the backlog.
@@ -68,13 +74,13 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   // One loop of the server's. The first members live in its own thread.
   struct Shard {
     std::shared_ptr<ConnectionGroup> group;
-    std::unique_ptr<Acceptor> acceptor;  // with Balance::kKernel
-    std::optional<Newcomer> waiting;     // likewise: others fill the server while it accepts
-    std::atomic<std::size_t> load{0};    // connections that are open, or on their way to it
-    std::unique_ptr<LoopThread> thread;  // ends before the others do
+    std::unique_ptr<AcceptorGroup> acceptors;  // with Balance::kKernel
+    std::optional<Newcomer> waiting;           // likewise: others fill the server while it accepts
+    std::atomic<std::size_t> load{0};          // connections that are open, or on their way to it
+    std::unique_ptr<LoopThread> thread;        // ends before the others do
   };
 
-  std::unique_ptr<Acceptor> make_acceptor(EventLoop& loop, const Address& address, Shard* shard);
+  std::unique_ptr<AcceptorGroup> make_acceptors(EventLoop& loop, Shard* shard);
   void start_shard();
   void stop_shard(Shard& shard);
   static void run_in(Shard& shard, const MoveFunction<void(EventLoop&)>& task);
@@ -82,23 +88,22 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
     return options_.balance == Balance::kKernel && options_.threads > 0;
   }
   void listen();
-  void accepted(Shard* shard, Acceptor& acceptor, Newcomer newcomer);
-  [[nodiscard]] bool admit(Acceptor& acceptor);
+  void accepted(Shard* shard, AcceptorGroup& acceptors, Newcomer newcomer);
+  [[nodiscard]] bool admit(AcceptorGroup& acceptors);
   void let_in(Shard& shard);
   Shard& choose_shard();
   void hand_over(Shard& shard, platform::Descriptor socket, Address peer);
   void gone(Shard* shard);
   void make_room();
   void finish_gracefully();
-  void stop_accepting();
 
   EventLoop& loop_;
   LoopHandle handle_;
   TcpServerOptions options_;
   std::shared_ptr<const ConnectionHandlers> handlers_;
-  Address address_;
+  std::vector<Address> addresses_;
   std::shared_ptr<ConnectionGroup> base_group_;
-  std::unique_ptr<Acceptor> acceptor_;  // bound, and listening unless each shard does
+  std::unique_ptr<AcceptorGroup> acceptors_;  // bound, and listening unless each shard does
   std::vector<std::unique_ptr<Shard>> shards_;
   std::size_t next_shard_ = 0;
   bool started_ = false;
@@ -110,30 +115,31 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   TcpServerStats past_;  // of acceptors and groups that are gone
 };
 
-std::unique_ptr<Acceptor> TcpServer::Core::make_acceptor(EventLoop& loop, const Address& address,
-                                                         Shard* shard) {
-  // The acceptor is ours and ends before us, but for the handler in which it ends: see `keep`.
-  auto holder = std::make_shared<Acceptor*>(nullptr);
-  auto acceptor =
-      std::make_unique<Acceptor>(loop, address, options_.listen,
-                                 [this, shard, holder](platform::Descriptor socket, Address peer) {
-                                   const auto keep = shared_from_this();
-                                   accepted(shard, **holder, {std::move(socket), std::move(peer)});
-                                 });
-  *holder = acceptor.get();
+std::unique_ptr<AcceptorGroup> TcpServer::Core::make_acceptors(EventLoop& loop, Shard* shard) {
+  // The acceptors are ours and end before us, but for the handler in which they end: see `keep`.
+  auto holder = std::make_shared<AcceptorGroup*>(nullptr);
+  auto acceptors = std::make_unique<AcceptorGroup>(
+      loop, addresses_, options_.listen,
+      [this, shard, holder](platform::Descriptor socket, Address peer) {
+        const auto keep = shared_from_this();
+        accepted(shard, **holder, {std::move(socket), std::move(peer)});
+      });
+  *holder = acceptors.get();
   // Inherited by what is accepted, which saves the calls on each.
-  apply_socket_options(acceptor->fd(), address, options_.connection);
-  return acceptor;
+  for (const auto& acceptor : acceptors->acceptors()) {
+    apply_socket_options(acceptor->fd(), acceptor->address(), options_.connection);
+  }
+  return acceptors;
 }
 
 void TcpServer::Core::start() {
   if (started_) return;
   if (stopping_) {
     throw std::system_error(std::make_error_code(std::errc::operation_in_progress),
-                            "starting " + address_.to_string() + " while it stops");
+                            "starting " + addresses_.front().to_string() + " while it stops");
   }
   try {
-    if (acceptor_ == nullptr) acceptor_ = make_acceptor(loop_, address_, nullptr);
+    if (acceptors_ == nullptr) acceptors_ = make_acceptors(loop_, nullptr);
     base_group_->set_on_closed([this] { gone(nullptr); });
     started_ = true;
     for (unsigned i = 0; i < options_.threads; ++i) start_shard();
@@ -145,11 +151,17 @@ void TcpServer::Core::start() {
 }
 
 void TcpServer::Core::start_shard() {
-  EventLoopOptions loop_options{.poller = std::string(loop_.poller_name())};
-  // Nobody stands around a thread's run(): what it would throw, the server's loop throws.
-  loop_options.on_exception = [handle = handle_, loop = &loop_](std::exception_ptr exception) {
-    handle.post([loop, exception] { loop->report_exception(exception); });
-  };
+  EventLoopOptions loop_options;
+  if (options_.thread_options) {
+    loop_options = options_.thread_options(static_cast<unsigned>(shards_.size()));
+  }
+  if (loop_options.poller.names.empty()) loop_options.poller = std::string(loop_.poller_name());
+  if (!loop_options.on_exception) {  // nobody stands around a thread's run()
+    loop_options.on_exception = [handle = handle_,
+                                 loop = &loop_](const std::exception_ptr& exception) {
+      handle.post([loop, exception] { loop->report_exception(exception); });
+    };
+  }
   auto shard = std::make_unique<Shard>();
   shard->thread = std::make_unique<LoopThread>(std::move(loop_options), [&](EventLoop& loop) {
     shard->group = std::make_shared<ConnectionGroup>(loop, handlers_, options_.connection);
@@ -160,18 +172,18 @@ void TcpServer::Core::start_shard() {
 }
 
 void TcpServer::Core::listen() {
-  if (!each_shard_listens()) return acceptor_->listen();
+  if (!each_shard_listens()) return acceptors_->listen();
   for (const auto& shard : shards_) {
     shard->thread->run_and_wait([&](EventLoop& loop) {
-      shard->acceptor = make_acceptor(loop, address_, shard.get());
-      shard->acceptor->listen();
+      shard->acceptors = make_acceptors(loop, shard.get());
+      shard->acceptors->listen();
     });
   }
 }
 
 // In the acceptor's thread.
-void TcpServer::Core::accepted(Shard* shard, Acceptor& acceptor, Newcomer newcomer) {
-  if (!admit(acceptor)) {
+void TcpServer::Core::accepted(Shard* shard, AcceptorGroup& acceptors, Newcomer newcomer) {
+  if (!admit(acceptors)) {
     if (shard != nullptr && options_.when_full == WhenFull::kWait) {
       shard->waiting = std::move(newcomer);
     } else {
@@ -187,14 +199,14 @@ void TcpServer::Core::accepted(Shard* shard, Acceptor& acceptor, Newcomer newcom
   }
 }
 
-bool TcpServer::Core::admit(Acceptor& acceptor) {
+bool TcpServer::Core::admit(AcceptorGroup& acceptors) {
   std::size_t before = admitted_.load();
   while (before < options_.max_connections &&
          !admitted_.compare_exchange_weak(before, before + 1)) {
   }
   // Whoever goes meanwhile posts its make_room() behind this.
   const bool full = before + 1 >= options_.max_connections;
-  if (full && options_.when_full == WhenFull::kWait) acceptor.pause();
+  if (full && options_.when_full == WhenFull::kWait) acceptors.pause();
   return before < options_.max_connections;
 }
 
@@ -237,7 +249,7 @@ void TcpServer::Core::gone(Shard* shard) {
 }
 
 void TcpServer::Core::make_room() {
-  if (acceptor_ != nullptr) acceptor_->resume();
+  if (acceptors_ != nullptr) acceptors_->resume();
   for (const auto& shard : shards_) {
     shard->thread->handle().post([core = weak_from_this(), shard = shard.get()] {
       if (const auto keep = core.lock()) keep->let_in(*shard);
@@ -247,21 +259,21 @@ void TcpServer::Core::make_room() {
 
 // In the shard's thread.
 void TcpServer::Core::let_in(Shard& shard) {
-  if (shard.acceptor == nullptr) return;
-  shard.acceptor->resume();
+  if (shard.acceptors == nullptr) return;
+  shard.acceptors->resume();
   if (!shard.waiting.has_value()) return;
   Newcomer first = std::move(*shard.waiting);
   shard.waiting.reset();
-  accepted(&shard, *shard.acceptor, std::move(first));
+  accepted(&shard, *shard.acceptors, std::move(first));
 }
 
 void TcpServer::Core::stop_accepting() {
-  if (acceptor_ != nullptr) add(*acceptor_, past_);
-  acceptor_.reset();
+  if (acceptors_ != nullptr) add(*acceptors_, past_);
+  acceptors_.reset();
   for (const auto& shard : shards_) {
     run_in(*shard, [&](EventLoop&) {
-      if (shard->acceptor != nullptr) add(*shard->acceptor, past_);
-      shard->acceptor.reset();
+      if (shard->acceptors != nullptr) add(*shard->acceptors, past_);
+      shard->acceptors.reset();
       shard->waiting.reset();
     });
   }
@@ -319,10 +331,10 @@ void TcpServer::Core::finish_gracefully() {
 
 TcpServerStats TcpServer::Core::stats() const {
   TcpServerStats all = past_;
-  if (acceptor_ != nullptr) add(*acceptor_, all);
+  if (acceptors_ != nullptr) add(*acceptors_, all);
   add(*base_group_, all);
   for (const auto& shard : shards_) {
-    if (shard->acceptor != nullptr) add(*shard->acceptor, all);
+    if (shard->acceptors != nullptr) add(*shard->acceptors, all);
     add(*shard->group, all);
   }
   all.refused = refused_.load();
@@ -330,9 +342,24 @@ TcpServerStats TcpServer::Core::stats() const {
   return all;
 }
 
-TcpServer::TcpServer(EventLoop& loop, const Address& address, ConnectionHandlers handlers,
+std::vector<TcpServerThread> TcpServer::Core::threads() const {
+  std::vector<TcpServerThread> all;
+  const auto ask = [&all](const EventLoop& loop, const ConnectionGroup& group) {
+    all.push_back({.poller = std::string(loop.poller_name()),
+                   .loop = loop.stats(),
+                   .open = group.open_count(),
+                   .buffer_memory = group.buffer_memory()});
+  };
+  if (shards_.empty()) ask(loop_, *base_group_);
+  for (const auto& shard : shards_) {
+    run_in(*shard, [&](EventLoop& loop) { ask(loop, *shard->group); });
+  }
+  return all;
+}
+
+TcpServer::TcpServer(EventLoop& loop, const HostPort& where, ConnectionHandlers handlers,
                      TcpServerOptions options)
-    : core_(std::make_shared<Core>(loop, address, std::move(handlers), std::move(options))) {
+    : core_(std::make_shared<Core>(loop, where, std::move(handlers), std::move(options))) {
   loop.assert_in_loop_thread();
 }
 
@@ -340,12 +367,14 @@ TcpServer::~TcpServer() { stop(); }
 
 void TcpServer::start() { core_->start(); }
 void TcpServer::stop() { core_->stop(); }
+void TcpServer::stop_listening() { core_->stop_accepting(); }
 void TcpServer::stop_gracefully(Duration limit, Task done) {
   core_->stop_gracefully(limit, std::move(done));
 }
 bool TcpServer::started() const { return core_->started(); }
-const Address& TcpServer::address() const { return core_->address(); }
+const std::vector<Address>& TcpServer::addresses() const { return core_->addresses(); }
 std::size_t TcpServer::connection_count() const { return core_->admitted(); }
 TcpServerStats TcpServer::stats() const { return core_->stats(); }
+std::vector<TcpServerThread> TcpServer::threads() const { return core_->threads(); }
 
 }  // namespace pollard

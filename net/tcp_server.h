@@ -12,12 +12,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "pollard/base/clock.h"
 #include "pollard/net/acceptor.h"
 #include "pollard/net/address.h"
 #include "pollard/net/connection_handlers.h"
 #include "pollard/net/event_loop.h"
+#include "pollard/net/host_port.h"
 #include "pollard/net/tcp_connection.h"
 
 namespace pollard {
@@ -38,43 +41,62 @@ enum class WhenFull : std::uint8_t {
   kWait,    ///< left in the backlog until somebody goes
 };
 
+/// How a server is made.
 struct TcpServerOptions {
   /// Loops in threads of their own, which serve all connections; zero: the server's loop does.
   unsigned threads = 0;
+  /// See Balance; with threads only.
   Balance balance = Balance::kRoundRobin;
+  /// Their options, made for each when it starts, in the thread of start(). The poller is that of
+  /// the server's loop unless they name one; without an on_exception the server's loop throws what
+  /// a thread's run() would throw.
+  MoveFunction<EventLoopOptions(unsigned thread)> thread_options = {};
   /// Runs in each of those threads, before it serves.
   MoveFunction<void(EventLoop&)> on_thread_start = {};
 
+  /// Open ones, in all loops.
   std::size_t max_connections = SIZE_MAX;
+  /// See WhenFull.
   WhenFull when_full = WhenFull::kRefuse;
 
-  ListenOptions listen = {};
-  ConnectionOptions connection = {};
+  ListenOptions listen = {};          ///< of the listening socket
+  ConnectionOptions connection = {};  ///< of each connection
 };
 
 /// What a server has done since it was made.
 struct TcpServerStats {
-  std::uint64_t accepted = 0;
-  std::uint64_t refused = 0;        ///< for max_connections
-  std::uint64_t turned_away = 0;    ///< for want of descriptors
-  std::uint64_t aborted = 0;        ///< gone before they were accepted
-  std::uint64_t accept_pauses = 0;  ///< for want of anything
-  std::uint64_t failed = 0;         ///< accepted, but the poller could not watch them
-  std::size_t open = 0;
-  std::uint64_t bytes_received = 0;
-  std::uint64_t bytes_sent = 0;
-  std::uint64_t sends_dropped = 0;
+  std::uint64_t accepted = 0;        ///< those that were refused included
+  std::uint64_t refused = 0;         ///< for max_connections
+  std::uint64_t turned_away = 0;     ///< for want of descriptors
+  std::uint64_t aborted = 0;         ///< gone before they were accepted
+  std::uint64_t accept_pauses = 0;   ///< for want of anything
+  std::uint64_t failed = 0;          ///< accepted, but the poller could not watch them
+  std::size_t open = 0;              ///< connections, now
+  std::uint64_t bytes_received = 0;  ///< by all connections
+  std::uint64_t bytes_sent = 0;      ///< handed to the kernel
+  std::uint64_t sends_dropped = 0;   ///< after the end of the connection or its sending side
   /// By DisconnectReason::Kind.
   std::array<std::uint64_t, 5> closed{};
+};
+
+/// One of the loops that serve a server's connections.
+struct TcpServerThread {
+  std::string poller;             ///< what its loop really runs on
+  LoopStats loop;                 ///< of that thread
+  std::size_t open = 0;           ///< connections
+  std::size_t buffer_memory = 0;  ///< that they hold, in bytes
 };
 
 /// The thread of the loop it is given, where nothing else is said; its handlers run in the threads
 /// of the connections' loops.
 class TcpServer {
  public:
-  /// Binds. Throws std::system_error naming the call and the address (`bind 0.0.0.0:80: Permission
-  /// denied`), or operation_not_supported for edges that the poller lacks.
-  TcpServer(EventLoop& loop, const Address& address, ConnectionHandlers handlers,
+  /// Binds. `where` may be an Address or a text that HostPort reads: "localhost:80" is looked up,
+  /// once, which blocks, and all of its addresses are listened at; "*:80" is every interface, of
+  /// IPv4 and of IPv6. An address that this machine doesn't have is left out as long as there is
+  /// another. Throws std::system_error naming the call and the address (`bind 0.0.0.0:80:
+  /// Permission denied`), or operation_not_supported for edges that the poller lacks.
+  TcpServer(EventLoop& loop, const HostPort& where, ConnectionHandlers handlers,
             TcpServerOptions options = {});
 
   /// As stop(). Not from a handler that runs in one of the server's own threads.
@@ -91,18 +113,30 @@ class TcpServer {
   /// No handler runs after it returns. start() begins again, at the same address.
   void stop();
 
+  /// Accepts nobody any more; the connections go on. Until stop() and start().
+  void stop_listening();
+
   /// Stops listening, and ends each connection as TcpConnection::shutdown(limit) does; when the
   /// last has gone, stops and calls `done`. A stop() meanwhile ends it without `done`.
   void stop_gracefully(Duration limit, Task done = {});
 
+  /// Between start() and the end of stop().
   [[nodiscard]] bool started() const;
 
-  /// Where it listens, with the port that the system chose for port 0. Any thread.
-  [[nodiscard]] const Address& address() const;
+  /// The first address where it listens, with the port that the system chose for port 0. Any
+  /// thread.
+  [[nodiscard]] const Address& address() const { return addresses().front(); }
+  /// All of them. Any thread.
+  [[nodiscard]] const std::vector<Address>& addresses() const;
 
   /// Open connections in all loops. Any thread.
   [[nodiscard]] std::size_t connection_count() const;
+  /// What it has done since it was made. Any thread.
   [[nodiscard]] TcpServerStats stats() const;
+
+  /// Asks each thread, or the server's own loop where there are none, and waits for its answer: for
+  /// as long as the longest of their handlers runs.
+  [[nodiscard]] std::vector<TcpServerThread> threads() const;
 
  private:
   class Core;

@@ -3,8 +3,11 @@
 // after, every.
 #pragma once
 
+#include <utility>
+
+#include "pollard/base/assert.h"
 #include "pollard/base/clock.h"
-#include "pollard/base/slot_map.h"
+#include "pollard/net/timer_record.h"
 
 namespace pollard {
 
@@ -15,31 +18,63 @@ class TimerQueue;
 class [[nodiscard]] Timer {
  public:
   Timer() = default;
-  Timer(Timer&& other) noexcept;
-  Timer& operator=(Timer&& other) noexcept;
+  /// The timer moves along.
+  Timer(Timer&& other) noexcept { take(other); }
+  /// Likewise; the one that was here is cancelled.
+  Timer& operator=(Timer&& other) noexcept {
+    if (this == &other) return *this;
+    TimerQueue* const old_queue = queue_;
+    TimerRecord* const old_record = record_;
+    take(other);
+    // Last: what the old task owns ends with it, and that may be the owner of this very timer.
+    if (old_queue != nullptr) cancel(*old_queue, *old_record);
+    return *this;
+  }
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
   ~Timer() { cancel(); }
 
   /// It won't happen any more; no effect when it has, or was cancelled before.
-  void cancel();
+  void cancel() {
+    if (queue_ != nullptr) cancel(*std::exchange(queue_, nullptr), *record_);
+  }
 
   /// Whether it will happen (again).
   [[nodiscard]] bool active() const { return queue_ != nullptr; }
 
-  /// Puts it off, or forward, to `deadline`. Putting off is two stores: the queue finds out when
-  /// the old deadline comes. No effect on a timer that isn't active.
-  void restart_at(MonotonicTime deadline);
+  /// Puts it off, or forward, to `deadline`. Putting off is a store: the queue finds out when the
+  /// old deadline comes. No effect on a timer that isn't active.
+  void restart_at(MonotonicTime deadline) {
+    if (queue_ == nullptr) return;
+    record_->deadline = deadline;
+    if (deadline < record_->placed_at) put_forward();
+  }
 
   /// Lets it happen without a handle.
-  void detach();
+  void detach() {
+    if (queue_ == nullptr) return;
+    queue_ = nullptr;
+    record_->handle = nullptr;
+  }
 
  private:
   friend class TimerQueue;
-  Timer(TimerQueue& queue, SlotKey key);
+
+  Timer(TimerQueue& queue, TimerRecord& record) : queue_(&queue), record_(&record) {
+    record.handle = this;
+  }
+  void take(Timer& other) {
+    queue_ = std::exchange(other.queue_, nullptr);
+    record_ = other.record_;
+    if (queue_ == nullptr) return;
+    POLLARD_ASSERT(record_->handle == &other, "a timer and its handle know each other");
+    record_->handle = this;
+  }
+  static void cancel(TimerQueue& queue, TimerRecord& record);
+  void put_forward();
 
   TimerQueue* queue_ = nullptr;  // null when there is nothing to cancel
-  SlotKey key_ = SlotKey::kNone;
+  TimerRecord* record_ = nullptr;
 };
 
 }  // namespace pollard

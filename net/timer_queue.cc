@@ -8,8 +8,6 @@
 namespace pollard {
 namespace {
 
-constexpr std::size_t kArity = 4;
-
 // The next multiple of the period behind `now`: a loop that was held up doesn't catch up in a
 // burst.
 MonotonicTime next_turn(MonotonicTime deadline, Duration period, MonotonicTime now) {
@@ -18,178 +16,238 @@ MonotonicTime next_turn(MonotonicTime deadline, Duration period, MonotonicTime n
   return saturating_add(next, ((now - next) / period + 1) * period);
 }
 
+// Of one tick, and so of one deadline, mostly, in the order of setting.
+void sort(std::vector<TimerRecord*>& crowd) {
+  const auto before = [](const TimerRecord* a, const TimerRecord* b) { return a->before(*b); };
+  if (!std::ranges::is_sorted(crowd, before)) std::ranges::sort(crowd, before);
+}
+
+// The link of `sorted` before which all of them belong, its end or its beginning; otherwise null.
+TimerLink* place_for(const std::vector<TimerRecord*>& crowd, TimerLink& sorted) {
+  if (sorted.alone()) return &sorted;  // whose neighbour is itself, and no timer
+  const auto& last = static_cast<TimerRecord&>(*sorted.previous);
+  if (last.before(*crowd.front())) return &sorted;
+  const auto& first = static_cast<TimerRecord&>(*sorted.next);
+  return crowd.back()->before(first) ? sorted.next : nullptr;
+}
+
 }  // namespace
 
-Timer::Timer(TimerQueue& queue, SlotKey key) : queue_(&queue), key_(key) {
-  queue.slots_.find(key)->handle = this;
-}
+void Timer::put_forward() { queue_->put_forward(*record_); }
 
-Timer::Timer(Timer&& other) noexcept { *this = std::move(other); }
+TimerQueue::~TimerQueue() { let_go(); }
 
-Timer& Timer::operator=(Timer&& other) noexcept {
-  if (this == &other) return *this;
-  cancel();
-  queue_ = std::exchange(other.queue_, nullptr);
-  key_ = other.key_;
-  if (queue_ != nullptr) queue_->slots_.find(key_)->handle = this;
-  return *this;
-}
-
-void Timer::cancel() {
-  if (queue_ != nullptr) std::exchange(queue_, nullptr)->cancel(key_);
-}
-
-void Timer::restart_at(MonotonicTime deadline) {
-  if (queue_ != nullptr) queue_->restart(key_, deadline);
-}
-
-void Timer::detach() {
-  if (queue_ != nullptr) std::exchange(queue_, nullptr)->slots_.find(key_)->handle = nullptr;
-}
-
-TimerQueue::~TimerQueue() {
-  slots_.for_each([](SlotKey, Slot& slot) {
-    if (slot.handle != nullptr) slot.handle->queue_ = nullptr;
-  });
-}
-
-Timer TimerQueue::add(MonotonicTime deadline, Duration period, Task task) {
-  POLLARD_ASSERT(period >= Duration::zero(), "a period is not negative");
-  const SlotKey key = slots_.insert(
-      Slot{.task = std::move(task), .deadline = std::max(deadline, earliest_), .period = period});
-  enqueue(key, *slots_.find(key));
-  return {*this, key};
-}
-
-void TimerQueue::enqueue(SlotKey key, Slot& slot) {
-  slot.entry = ++sequence_;
-  slot.entry_deadline = slot.deadline;
-  heap_.push_back({slot.deadline, slot.entry, key});
-  sift_up(heap_.size() - 1);
-}
-
-void TimerQueue::cancel(SlotKey key) {
-  ++void_entries_;
-  slots_.erase(key);
-  sweep_if_worthwhile();
-}
-
-void TimerQueue::restart(SlotKey key, MonotonicTime deadline) {
-  Slot& slot = *slots_.find(key);
-  slot.deadline = std::max(deadline, earliest_);
-  if (slot.deadline >= slot.entry_deadline) return;  // its entry comes up early and is put back
-  ++void_entries_;
-  enqueue(key, slot);
-  sweep_if_worthwhile();
-}
-
-TimerQueue::Slot* TimerQueue::current(const Entry& entry) {
-  Slot* slot = slots_.find(entry.key);
-  return slot != nullptr && slot->entry == entry.sequence ? slot : nullptr;
-}
-
-// Brings an entry that means what it says to the top; false when there are none.
-bool TimerQueue::settle_top() {
-  while (!heap_.empty()) {
-    Slot* slot = current(heap_.front());
-    if (slot != nullptr && slot->deadline == heap_.front().deadline) return true;
-    if (slot == nullptr) {
-      --void_entries_;
-      pop();
-    } else {  // put off meanwhile
-      heap_.front().deadline = slot->entry_deadline = slot->deadline;
-      sift_down(0);
+void TimerQueue::let_go() {
+  for (std::vector<TimerRecord>& page : pages_) {
+    for (TimerRecord& record : page) {
+      if (record.handle != nullptr) std::exchange(record.handle, nullptr)->queue_ = nullptr;
     }
   }
-  return false;
+}
+
+std::size_t TimerQueue::capacity() const {
+  std::size_t total = 0;
+  for (const std::vector<TimerRecord>& page : pages_) total += page.size();
+  return total;
+}
+
+// Each page is as large as all before it.
+void TimerQueue::grow() {
+  constexpr std::size_t kFirstPage = 16;
+  std::vector<TimerRecord>& page = pages_.emplace_back(std::max(kFirstPage, capacity()));
+  for (TimerRecord& record : page) record.next = std::exchange(free_, &record);
+}
+
+[[gnu::noinline]] TimerRecord& TimerQueue::grow_and_add(MonotonicTime deadline, Duration period) {
+  grow();
+  return add_record(deadline, period);
+}
+
+TimerRecord& TimerQueue::add_record(MonotonicTime deadline, Duration period) {
+  if (free_ == nullptr) [[unlikely]]
+    return grow_and_add(deadline, period);
+  TimerRecord& record = *free_;
+  free_ = static_cast<TimerRecord*>(record.next);
+  record.period = period;
+  ++size_;
+  return enqueue(record, deadline);
+}
+
+// Answers its argument, so that it costs little to end with it.
+inline TimerRecord& TimerQueue::enqueue(TimerRecord& record, MonotonicTime deadline) {
+  record.placed_at = record.deadline = deadline;
+  record.order = ++order_;
+  const TimerWheel::Tick tick = TimerWheel::tick_of(deadline);
+  if (tick <= soon_) return enqueue_soon(record);
+  wheel_.insert(record, tick);
+  return record;
+}
+
+TimerRecord& TimerQueue::enqueue_soon(TimerRecord& record) {
+  if (running_ && record.deadline <= now_) {
+    record.append_to(meanwhile_);
+    return record;
+  }
+  record.placed_at = record.deadline = std::max(record.deadline, MonotonicTime{});
+  if (soon_ != kAlways) {
+    heap_.insert(record);
+  } else {
+    sort_in(record);
+    if (size_ > kFew) update_soon();
+  }
+  return record;
+}
+
+void Timer::cancel(TimerQueue& queue, TimerRecord& record) {
+  record.handle = nullptr;
+  --queue.size_;
+  if (record.place == TimerRecord::Place::kList) {
+    record.unlink();
+  } else if (record.place == TimerRecord::Place::kHeap) {
+    queue.heap_.remove(record);
+  } else {
+    record.place = TimerRecord::Place::kEnded;  // when its task returns
+    return;
+  }
+  queue.recycle(record);
+}
+
+// What the task holds may set and cancel timers while it ends.
+inline void TimerQueue::recycle(TimerRecord& record) {
+  record.task = nullptr;
+  record.next = std::exchange(free_, &record);
+}
+
+void TimerQueue::put_forward(TimerRecord& record) {
+  take_out(record);
+  enqueue(record, record.deadline);
+}
+
+inline void TimerQueue::take_out(TimerRecord& record) {
+  if (record.place == TimerRecord::Place::kList) {
+    record.unlink();
+  } else {
+    heap_.remove(record);
+  }
+}
+
+// The first timer, out of the wheel and with its real deadline; null when there is none.
+inline TimerRecord* TimerQueue::first() {
+  TimerRecord* const first = first_sorted();
+  if (first != nullptr && first->placed_at < wheel_.begin() && !first->put_off()) return first;
+  return empty() ? nullptr : find_first();
+}
+
+inline TimerRecord* TimerQueue::first_sorted() const {
+  TimerRecord* const first = sorted_.alone() ? nullptr : static_cast<TimerRecord*>(sorted_.next);
+  if (heap_.empty()) return first;
+  return first != nullptr && first->before(heap_.first()) ? first : &heap_.first();
+}
+
+TimerRecord* TimerQueue::find_first() {
+  for (;;) {
+    TimerRecord* const first = first_sorted();
+    if (!wheel_.empty() && (first == nullptr || first->placed_at >= wheel_.begin())) {
+      std::vector<TimerRecord*> crowd;
+      wheel_.open_first(
+          [&](TimerRecord& record, bool few) { few ? sort_in(record) : crowd.push_back(&record); });
+      sort(crowd);
+      TimerLink* const place = crowd.empty() ? nullptr : place_for(crowd, sorted_);
+      for (TimerRecord* record : crowd) {
+        place != nullptr ? record->append_to(*place) : heap_.insert(*record);
+      }
+      // What is set from now on lies behind the last run, mostly.
+      if (wheel_.empty()) wheel_.set_time(TimerWheel::tick_of(now_));
+      update_soon();
+    } else if (first == nullptr || !first->put_off()) {
+      return first;
+    } else {
+      take_out(*first);
+      if (running_ && first->deadline <= now_) {  // and due all the same
+        first->placed_at = first->deadline;
+        heap_.insert(*first);
+      } else {
+        enqueue(*first, first->deadline);
+      }
+    }
+  }
+}
+
+// As long as that is done in a few steps; otherwise the heap is quicker.
+inline void TimerQueue::sort_in(TimerRecord& record) {
+  TimerLink* link = sorted_.next;
+  for (std::size_t steps = 0; steps < kFew; ++steps, link = link->next) {
+    if (link == &sorted_ || record.before(static_cast<TimerRecord&>(*link))) {
+      link->append(record);  // that is, before it
+      record.place = TimerRecord::Place::kList;
+      return;
+    }
+  }
+  heap_.insert(record);
+}
+
+inline void TimerQueue::update_soon() {
+  if (size_ <= kFew) {
+    soon_ = kAlways;
+    return;
+  }
+  soon_ = running_ ? std::max(wheel_.time(), TimerWheel::tick_of(now_)) : wheel_.time();
 }
 
 std::optional<MonotonicTime> TimerQueue::next_deadline() {
-  return settle_top() ? std::optional(heap_.front().deadline) : std::nullopt;
+  const TimerRecord* const next = first();
+  return next != nullptr ? std::optional(next->deadline) : std::nullopt;
 }
 
 void TimerQueue::run_due(MonotonicTime now) {
-  const std::uint64_t newest = sequence_;
-  // What is set meanwhile stands behind all that is due, however long its time has passed.
-  earliest_ = now;
-  while (settle_top() && heap_.front().deadline <= now && heap_.front().sequence <= newest) {
-    const SlotKey key = heap_.front().key;
-    pop();
-    ++ran_;
-    run(key, now);
-  }
-  earliest_ = MonotonicTime{};
-}
-
-// The task is moved out while it runs: it may cancel itself, or set timers that move the slots.
-void TimerQueue::run(SlotKey key, MonotonicTime now) {
-  Slot& slot = *slots_.find(key);
-  Task task = std::move(slot.task);
-  if (slot.period == Duration::zero()) {
-    forget(key);
-    task();
-    return;
-  }
-  slot.deadline = next_turn(slot.deadline, slot.period, now);
-  enqueue(key, slot);
-  struct PutBack {  // also when the task throws: a periodic timer goes on
+  POLLARD_ASSERT(!running_, "timers aren't run by a timer's task");
+  struct Run {  // ends also when a task throws
     TimerQueue& queue;
-    SlotKey key;
-    Task& task;
-    ~PutBack() {
-      if (Slot* slot = queue.slots_.find(key)) slot->task = std::move(task);
-    }
-  } const put_back{*this, key, task};
-  task();
-}
-
-void TimerQueue::forget(SlotKey key) {
-  Slot& slot = *slots_.find(key);
-  if (slot.handle != nullptr) slot.handle->queue_ = nullptr;
-  slots_.erase(key);
-}
-
-void TimerQueue::sweep_if_worthwhile() {
-  constexpr std::size_t kNotWorthwhile = 64;
-  if (void_entries_ < kNotWorthwhile || void_entries_ < heap_.size() / 2) return;
-  std::erase_if(heap_, [this](const Entry& entry) { return current(entry) == nullptr; });
-  void_entries_ = 0;
-  for (std::size_t at = heap_.size() / kArity + 1; at-- > 0;) sift_down(at);
-}
-
-void TimerQueue::sift_up(std::size_t at) {
-  const Entry entry = heap_[at];
-  while (at > 0) {
-    const std::size_t parent = (at - 1) / kArity;
-    if (!entry.before(heap_[parent])) break;
-    heap_[at] = heap_[parent];
-    at = parent;
+    ~Run() { queue.end_run(); }
+  } const run{*this};
+  now_ = now;
+  running_ = true;
+  update_soon();
+  for (TimerRecord* due = first(); due != nullptr && due->deadline <= now; due = first()) {
+    take_out(*due);
+    run_task(*due);
   }
-  heap_[at] = entry;
 }
 
-void TimerQueue::sift_down(std::size_t at) {
-  if (at >= heap_.size()) return;
-  const Entry entry = heap_[at];
-  for (;;) {
-    const std::size_t first = at * kArity + 1;
-    if (first >= heap_.size()) break;
-    const std::size_t end = std::min(first + kArity, heap_.size());
-    std::size_t least = first;
-    for (std::size_t child = first + 1; child < end; ++child) {
-      if (heap_[child].before(heap_[least])) least = child;
-    }
-    if (!heap_[least].before(entry)) break;
-    heap_[at] = heap_[least];
-    at = least;
+// What was set meanwhile stands behind all that was due, however long its time has passed.
+void TimerQueue::end_run() {
+  running_ = false;
+  update_soon();
+  while (!meanwhile_.alone()) {
+    TimerRecord& record = static_cast<TimerRecord&>(*meanwhile_.next);
+    record.unlink();
+    enqueue(record, std::max(record.deadline, now_));
   }
-  heap_[at] = entry;
 }
 
-void TimerQueue::pop() {
-  heap_.front() = heap_.back();
-  heap_.pop_back();
-  sift_down(0);
+void TimerQueue::run_task(TimerRecord& record) {
+  ++ran_;
+  if (record.period == Duration::zero()) {
+    record.place = TimerRecord::Place::kEnded;
+    --size_;
+    if (record.handle != nullptr) std::exchange(record.handle, nullptr)->queue_ = nullptr;
+  } else {
+    record.place = TimerRecord::Place::kOut;
+    record.placed_at = MonotonicTime::min();  // so that no restart tries to move it
+    record.deadline = next_turn(record.deadline, record.period, now_);
+  }
+  struct Ran {  // also when the task throws: a periodic timer goes on
+    TimerQueue& queue;
+    TimerRecord& record;
+    ~Ran() {
+      if (record.place == TimerRecord::Place::kEnded) {
+        queue.recycle(record);
+      } else {
+        queue.enqueue(record, record.deadline);
+      }
+    }
+  } const ran{*this, record};
+  record.task();
 }
 
 }  // namespace pollard

@@ -1,20 +1,20 @@
-// The timers of one loop: a 4-ary heap of deadlines beside a slot map of what is to happen.
-// Cancelling and putting off leave the heap alone; an entry that has become void is recognised when
-// it comes up, or swept out with others when they are the majority.
+// The timers of one loop. Those whose time comes soon are in a heap, the others in a wheel that
+// sorts them when their time comes near. Putting off leaves a timer where it is until then.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
+#include "pollard/base/assert.h"
 #include "pollard/base/clock.h"
-#include "pollard/base/move_function.h"
-#include "pollard/base/slot_map.h"
 #include "pollard/net/timer.h"
+#include "pollard/net/timer_heap.h"
+#include "pollard/net/timer_record.h"
+#include "pollard/net/timer_wheel.h"
 
 namespace pollard {
-
-using Task = MoveFunction<void()>;
 
 /// One thread. Timers of the same deadline happen in the order in which they were set.
 class TimerQueue {
@@ -24,8 +24,16 @@ class TimerQueue {
   TimerQueue(const TimerQueue&) = delete;
   TimerQueue& operator=(const TimerQueue&) = delete;
 
-  /// `period` zero: once.
-  [[nodiscard]] Timer add(MonotonicTime deadline, Duration period, Task task);
+  /// `period` zero: once. A deadline before the beginning of the time line is its beginning.
+  [[nodiscard]] Timer add(MonotonicTime deadline, Duration period, Task&& task) {
+    POLLARD_ASSERT(period >= Duration::zero(), "a period is not negative");
+    TimerRecord& record = add_record(deadline, period);
+    record.task = std::move(task);
+    return {*this, record};
+  }
+
+  /// Makes all handles inactive, so that they may end in another thread from now on.
+  void let_go();
 
   /// The earliest deadline.
   [[nodiscard]] std::optional<MonotonicTime> next_deadline();
@@ -37,49 +45,48 @@ class TimerQueue {
   /// How many have run so far.
   [[nodiscard]] std::uint64_t ran() const { return ran_; }
 
-  [[nodiscard]] std::size_t size() const { return slots_.size(); }
-  [[nodiscard]] bool empty() const { return slots_.size() == 0; }
-  /// How long the heap is, void entries included: about twice size() at the most.
-  [[nodiscard]] std::size_t entries() const { return heap_.size(); }
+  /// Timers that will happen.
+  [[nodiscard]] std::size_t size() const { return size_; }
+  /// Whether there are none.
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  /// How many it has memory for: the most that there ever were, or about twice as many.
+  [[nodiscard]] std::size_t capacity() const;
 
  private:
   friend class Timer;
 
-  struct Slot {
-    Task task;
-    MonotonicTime deadline{};
-    std::uint64_t entry = 0;  // the sequence number of its heap entry; others of it are void
-    MonotonicTime entry_deadline{};
-    Duration period{};
-    Timer* handle = nullptr;
-  };
-  struct Entry {
-    MonotonicTime deadline;
-    std::uint64_t sequence;
-    SlotKey key;
-    [[nodiscard]] bool before(const Entry& other) const {
-      return deadline != other.deadline ? deadline < other.deadline : sequence < other.sequence;
-    }
-  };
+  [[nodiscard]] TimerRecord& add_record(MonotonicTime deadline, Duration period);
+  [[nodiscard]] TimerRecord& grow_and_add(MonotonicTime deadline, Duration period);
+  void put_forward(TimerRecord& record);
+  void take_out(TimerRecord& record);
+  TimerRecord& enqueue(TimerRecord& record, MonotonicTime deadline);
+  TimerRecord& enqueue_soon(TimerRecord& record);
+  [[nodiscard]] TimerRecord* first();
+  [[nodiscard]] TimerRecord* first_sorted() const;
+  [[nodiscard]] TimerRecord* find_first();
+  void sort_in(TimerRecord& record);
+  void update_soon();
+  void run_task(TimerRecord& record);
+  void end_run();
+  void grow();
+  void recycle(TimerRecord& record);
 
-  void cancel(SlotKey key);
-  void restart(SlotKey key, MonotonicTime deadline);
-  void forget(SlotKey key);
-  void enqueue(SlotKey key, Slot& slot);
-  [[nodiscard]] Slot* current(const Entry& entry);
-  bool settle_top();
-  void run(SlotKey key, MonotonicTime now);
-  void sweep_if_worthwhile();
-  void sift_up(std::size_t at);
-  void sift_down(std::size_t at);
-  void pop();
+  // So many are sorted one by one; for more of them the wheel pays.
+  static constexpr std::size_t kFew = 16;
+  static constexpr TimerWheel::Tick kAlways = INT64_MAX;
 
-  std::vector<Entry> heap_;
-  SlotMap<Slot> slots_;
-  std::uint64_t sequence_ = 0;
+  TimerWheel wheel_;
+  TimerLink sorted_;                 // a few that have left the wheel
+  TimerHeap heap_;                   // the others that are not in the wheel
+  TimerLink meanwhile_;              // what run_due() was given while it ran, and is due already
+  TimerWheel::Tick soon_ = kAlways;  // only what lies after this goes to the wheel
+  MonotonicTime now_{};              // of the last run
+  bool running_ = false;             // run_due() does
+  TimerRecord* free_ = nullptr;      // a list by `next` alone
+  std::size_t size_ = 0;
+  std::uint64_t order_ = 0;
   std::uint64_t ran_ = 0;
-  std::size_t void_entries_ = 0;
-  MonotonicTime earliest_{};  // what is set for a time before it is set for this one
+  std::vector<std::vector<TimerRecord>> pages_;
 };
 
 }  // namespace pollard

@@ -12,14 +12,11 @@ std::error_code Watcher::watch(int fd, Interest interest, Trigger trigger) {
   if (loop_ == nullptr || loop_->ending_) return Error::kLoopGone;
   loop_->assert_in_loop_thread();
   POLLARD_ASSERT(!watching(), "a watcher watches one descriptor at a time");
-  const SlotKey key = loop_->watchers_.insert(this);
-  const Token token{static_cast<std::uint64_t>(key)};
+  const Token token{reinterpret_cast<std::uintptr_t>(this)};
   if (const std::error_code refused = loop_->poller_->add(fd, interest, token, trigger)) {
-    loop_->watchers_.erase(key);
     return refused;
   }
-  key_ = key;
-  fd_ = fd;
+  registration_ = loop_->poller_->registration(fd);
   interest_ = interest;
   trigger_ = trigger;
   return {};
@@ -29,7 +26,7 @@ std::error_code Watcher::set_interest(Interest interest) {
   if (interest == interest_ || !watching()) return {};
   loop_->assert_in_loop_thread();
   interest_ = interest;
-  return loop_->poller_->modify(fd_, interest);
+  return loop_->poller_->modify(registration_.fd, interest);
 }
 
 void Watcher::stop_watching() { end_watching(&Poller::remove); }
@@ -38,16 +35,19 @@ void Watcher::stop_watching_before_close() { end_watching(&Poller::remove_before
 void Watcher::end_watching(std::error_code (Poller::*remove)(int)) {
   if (!watching()) return;
   loop_->assert_in_loop_thread();
-  ((*loop_->poller_).*remove)(fd_);
-  loop_->watchers_.erase(std::exchange(key_, SlotKey::kNone));
+  ((*loop_->poller_).*remove)(std::exchange(registration_, {}).fd);
 }
 
 void Watcher::continue_next_turn(Readiness again) {
-  if (watching()) loop_->continuations_.push_back({key_, again});
+  if (!watching()) return;
+  loop_->continuations_.push_back({registration_, again});
+  loop_->note(EventLoop::kBacklog);
 }
 
 void Watcher::at_turn_end() {
-  if (watching()) loop_->turn_end_.push_back(key_);
+  if (!watching()) return;
+  loop_->turn_end_.push_back(registration_);
+  loop_->note(EventLoop::kBacklog);
 }
 
 }  // namespace pollard

@@ -5,30 +5,23 @@
 #include <cstdint>
 #include <system_error>
 
-#include "pollard/base/slot_map.h"
 #include "pollard/poller/poller.h"
 
 namespace pollard {
 
 class EventLoop;
 
-/// What a descriptor is ready for; the last two are hints (see Event).
-struct Readiness {
-  bool readable = false;
-  bool writable = false;
-  bool hangup = false;
-  bool error = false;
-};
-
-/// Knows its loop by a pointer, and leaves it when it ends while the watcher watches. Its
-/// own address never gets into the kernel: events come by slot key, so a watcher may die in any
-/// handler, its own included. The loop's thread.
+/// Knows its loop by a pointer, and leaves it when it ends while the watcher watches. Its own
+/// address never gets into the kernel: it is the token of its registration, which the poller hands
+/// back for as long as the registration lasts. So a watcher may die in any handler, its own
+/// included. The loop's thread.
 class Watcher {
  public:
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
  protected:
+  /// Watches nothing yet.
   explicit Watcher(EventLoop& loop) : loop_(&loop) {}
   virtual ~Watcher() { stop_watching(); }
 
@@ -41,9 +34,13 @@ class Watcher {
   /// The same when the descriptor is closed next, which on some backends saves a call.
   void stop_watching_before_close();
 
-  [[nodiscard]] bool watching() const { return key_ != SlotKey::kNone; }
-  [[nodiscard]] int watched_fd() const { return fd_; }
+  /// Between watch() and the end.
+  [[nodiscard]] bool watching() const { return registration_.generation != 0; }
+  /// -1 when it watches nothing.
+  [[nodiscard]] int watched_fd() const { return registration_.fd; }
+  /// What was asked for last.
   [[nodiscard]] Interest interest() const { return interest_; }
+  /// What watch() was told.
   [[nodiscard]] Trigger trigger() const { return trigger_; }
   /// Null once the loop has ended under the watcher.
   [[nodiscard]] EventLoop* loop_or_null() const { return loop_; }
@@ -55,6 +52,7 @@ class Watcher {
 
   /// The descriptor is ready. The watcher may be destroyed in here.
   virtual void on_ready(Readiness ready) = 0;
+  /// What at_turn_end() asked for.
   virtual void on_turn_end() {}
   /// The loop ends, and the registration has ended already; who overrides this leaves the loop,
   /// too.
@@ -68,8 +66,7 @@ class Watcher {
   void end_watching(std::error_code (Poller::*remove)(int fd));
 
   EventLoop* loop_;
-  SlotKey key_ = SlotKey::kNone;
-  int fd_ = -1;
+  Registration registration_;
   Interest interest_ = Interest::kNone;
   Trigger trigger_ = Trigger::kLevel;
 };

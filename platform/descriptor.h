@@ -12,11 +12,15 @@ void close_descriptor(int fd) noexcept;
 /// Whether `fd` is an open descriptor at all (fcntl F_GETFD). Any thread.
 [[nodiscard]] bool is_open(int fd) noexcept;
 
+/// Moved, not copied. One thread.
 class Descriptor {
  public:
   Descriptor() = default;
+  /// Owns `fd` from now on; a negative one is none.
   explicit Descriptor(int fd) : fd_(fd) {}
+  /// The ownership moves along.
   Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
+  /// Likewise; what was owned is closed.
   Descriptor& operator=(Descriptor&& other) noexcept {
     if (this != &other) reset(other.release());
     return *this;
@@ -25,7 +29,9 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
   ~Descriptor() { reset(); }
 
+  /// Negative when nothing is owned.
   [[nodiscard]] int get() const { return fd_; }
+  /// Whether something is owned.
   explicit operator bool() const { return fd_ >= 0; }
 
   /// Gives the ownership away.

@@ -54,7 +54,7 @@ SocketAddress from_path(const Endpoint& endpoint) {
   POLLARD_ASSERT(path.size() <= longest_unix_path(), "Address checks the length of a path");
   sockaddr_un structure{};
   structure.sun_family = AF_UNIX;
-  std::memcpy(structure.sun_path, path.data(), path.size());
+  std::ranges::copy(path, structure.sun_path);
   // An abstract name has no end but its length; a path is counted with its NUL.
   const bool abstract = path.starts_with('\0');
   return wrap(structure,

@@ -13,17 +13,20 @@ namespace pollard::platform {
 
 enum class Family : std::uint8_t { kNone, kIpv4, kIpv6, kUnix };
 
+/// A value; what a field means depends on the family.
 struct Endpoint {
-  Family family = Family::kNone;
-  std::uint16_t port = 0;                        // host byte order
-  std::uint32_t scope = 0;                       // IPv6: the interface of a link-local address
-  std::array<std::uint8_t, 16> ip{};             // network byte order; IPv4 uses the first four
-  std::shared_ptr<const std::string> path = {};  // Unix; Linux's abstract names begin with NUL
+  Family family = Family::kNone;                 ///< kNone: no endpoint
+  std::uint16_t port = 0;                        ///< host byte order
+  std::uint32_t scope = 0;                       ///< IPv6: the interface of a link-local address
+  std::array<std::uint8_t, 16> ip{};             ///< network byte order; IPv4 uses the first four
+  std::shared_ptr<const std::string> path = {};  ///< Unix; Linux's abstract names begin with NUL
 
+  /// The same place; paths are compared by their letters.
   friend bool operator==(const Endpoint& left, const Endpoint& right) {
     return left.family == right.family && left.port == right.port && left.scope == right.scope &&
            left.ip == right.ip && left.path_view() == right.path_view();
   }
+  /// Empty when there is none.
   [[nodiscard]] std::string_view path_view() const {
     return path == nullptr ? std::string_view() : std::string_view(*path);
   }

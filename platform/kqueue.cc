@@ -16,11 +16,11 @@ Result kqueue_create() {
 }
 
 Result kqueue_wait(int queue, std::span<const KernelEvent> changes, std::span<KernelEvent> events,
-                   std::optional<Duration> timeout) {
-  const timespec limit = to_timespec(timeout.value_or(Duration::zero()));
+                   Duration timeout) {
+  const timespec limit = to_timespec(timeout);
   return Result(system_calls().kevent(queue, changes.data(), static_cast<int>(changes.size()),
                                       events.data(), static_cast<int>(events.size()),
-                                      timeout.has_value() ? &limit : nullptr));
+                                      timeout == kNoTimeout ? nullptr : &limit));
 }
 
 }  // namespace pollard::platform

@@ -75,8 +75,8 @@ inline bool has_flag(const KernelEvent& event, std::uint32_t flag) {
 
 /// kqueue(2), close-on-exec.
 Result kqueue_create();
-/// kevent(2); an absent timeout blocks.
+/// kevent(2); kNoTimeout blocks.
 Result kqueue_wait(int queue, std::span<const KernelEvent> changes, std::span<KernelEvent> events,
-                   std::optional<Duration> timeout);
+                   Duration timeout);
 
 }  // namespace pollard::platform

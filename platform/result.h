@@ -13,12 +13,16 @@ namespace pollard::platform {
 class [[nodiscard]] Result {
  public:
   constexpr Result() = default;
+  /// What the call answered: a count or descriptor, or a negated errno.
   constexpr explicit Result(std::ptrdiff_t value) : value_(value) {}
+  /// One that failed like this.
   static constexpr Result failure(std::errc error) {
     return Result(-static_cast<std::ptrdiff_t>(error));
   }
 
+  /// Whether the call succeeded.
   [[nodiscard]] constexpr bool ok() const { return value_ >= 0; }
+  /// Whether it failed like this.
   [[nodiscard]] constexpr bool is(std::errc error) const {
     return value_ == -static_cast<std::ptrdiff_t>(error);
   }
@@ -26,6 +30,7 @@ class [[nodiscard]] Result {
   [[nodiscard]] constexpr bool would_block() const {
     return is(std::errc::resource_unavailable_try_again) || is(std::errc::operation_would_block);
   }
+  /// EINTR: a signal came first (signal(7)).
   [[nodiscard]] constexpr bool interrupted() const { return is(std::errc::interrupted); }
 
   /// The answer of a call that succeeded.
@@ -33,6 +38,7 @@ class [[nodiscard]] Result {
     POLLARD_ASSERT(ok(), "a failed call has no count");
     return static_cast<std::size_t>(value_);
   }
+  /// Likewise, of a call that makes one.
   [[nodiscard]] int descriptor() const {
     POLLARD_ASSERT(ok(), "a failed call has no descriptor");
     return static_cast<int>(value_);

@@ -6,10 +6,10 @@
 namespace pollard::platform {
 
 Result select_descriptors(int limit, SelectWord* readable, SelectWord* writable,
-                          SelectWord* exceptional, std::optional<Duration> timeout) {
-  const timespec remaining = to_timespec(timeout.value_or(Duration::zero()));
+                          SelectWord* exceptional, Duration timeout) {
+  const timespec remaining = to_timespec(timeout);
   return Result(system_calls().pselect(limit, readable, writable, exceptional,
-                                       timeout.has_value() ? &remaining : nullptr));
+                                       timeout == kNoTimeout ? nullptr : &remaining));
 }
 
 }  // namespace pollard::platform

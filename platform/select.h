@@ -23,8 +23,8 @@ static_assert(sizeof(SelectWord) * CHAR_BIT == kSelectWordBits);
 inline constexpr int kSelectLimit = INT_MAX;
 
 /// pselect(2) without a signal mask; each bitmap holds `limit` bits rounded up to whole words, and
-/// is overwritten with the answer. An absent timeout blocks.
+/// is overwritten with the answer. kNoTimeout blocks.
 Result select_descriptors(int limit, SelectWord* readable, SelectWord* writable,
-                          SelectWord* exceptional, std::optional<Duration> timeout);
+                          SelectWord* exceptional, Duration timeout);
 
 }  // namespace pollard::platform

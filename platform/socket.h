@@ -54,8 +54,9 @@ Result set_reuse_port_balanced(int fd);
 
 /// What lies at a path: its device and its number there. Two zeros: nothing.
 struct PathIdentity {
-  std::uint64_t device = 0;
-  std::uint64_t number = 0;
+  std::uint64_t device = 0;  ///< st_dev of lstat(2)
+  std::uint64_t number = 0;  ///< st_ino
+  /// The same file.
   friend bool operator==(const PathIdentity&, const PathIdentity&) = default;
 };
 [[nodiscard]] PathIdentity identify_path(const std::string& path);

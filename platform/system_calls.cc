@@ -1,10 +1,12 @@
 #include "pollard/platform/system_calls.h"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX's, for pthread_sigmask
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <limits>
 
 #if POLLARD_HAS_EVENTFD
@@ -20,7 +22,7 @@
 namespace pollard::platform {
 namespace {
 
-// The only place where errno is read.
+// The only place where errno is read (a signal handler keeps it as it was).
 template <class Value>
 Value checked(Value value) {
   return value < 0 ? static_cast<Value>(-errno) : value;
@@ -49,6 +51,10 @@ int real_fcntl(int fd, int command, int argument) {
   return checked(::fcntl(fd, command, argument));
 }
 int real_pipe(int fds[2]) { return checked(::pipe(fds)); }
+
+int real_sigaction(int signal, const struct sigaction* action, struct sigaction* previous) {
+  return checked(::sigaction(signal, action, previous));
+}
 
 int real_socket(int domain, int type, int protocol) {
   return checked(::socket(domain, type, protocol));
@@ -143,12 +149,14 @@ std::ptrdiff_t real_sendfile(int, int, std::int64_t, std::size_t) { return -ENOS
 #endif
 
 #if POLLARD_HAS_EPOLL
+// The layout is the same: epoll.cc asserts it.
+::epoll_event* as_system(EpollEvent* events) { return reinterpret_cast<::epoll_event*>(events); }
 int real_epoll_create1(int flags) { return checked(::epoll_create1(flags)); }
 int real_epoll_ctl(int epoll, int operation, int fd, EpollEvent* event) {
-  return checked(::epoll_ctl(epoll, operation, fd, event));
+  return checked(::epoll_ctl(epoll, operation, fd, as_system(event)));
 }
 int real_epoll_wait(int epoll, EpollEvent* events, int capacity, int milliseconds) {
-  return checked(::epoll_wait(epoll, events, capacity, milliseconds));
+  return checked(::epoll_wait(epoll, as_system(events), capacity, milliseconds));
 }
 #if defined(SYS_epoll_pwait2)
 // By number: glibc has had the function since 2.35 only, and the kernel may lack it in either case.
@@ -213,6 +221,13 @@ int real_pselect(int limit, void* readable, void* writable, void* exceptional,
                            static_cast<fd_set*>(exceptional), timeout, nullptr));
 }
 
+int real_getaddrinfo(const char* host, const char* service, const addrinfo* hints,
+                     addrinfo** found) {
+  const int answer = ::getaddrinfo(host, service, hints, found);
+  return answer == EAI_SYSTEM ? -errno : std::abs(answer);
+}
+void real_freeaddrinfo(addrinfo* found) { ::freeaddrinfo(found); }
+
 int real_clock_gettime(clockid_t clock, timespec* time) {
   return checked(::clock_gettime(clock, time));
 }
@@ -229,6 +244,7 @@ constexpr SystemCalls kReal = {
     .pipe = real_pipe,
     .pipe2 = real_pipe2,
     .eventfd = real_eventfd,
+    .sigaction = real_sigaction,
     .socket = real_socket,
     .bind = real_bind,
     .listen = real_listen,
@@ -253,6 +269,8 @@ constexpr SystemCalls kReal = {
     .poll = real_poll,
     .ppoll = real_ppoll,
     .pselect = real_pselect,
+    .getaddrinfo = real_getaddrinfo,
+    .freeaddrinfo = real_freeaddrinfo,
     .clock_gettime = real_clock_gettime,
 };
 

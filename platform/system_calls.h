@@ -16,9 +16,13 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "pollard/platform/epoll.h"
+#include "pollard/platform/epoll_event.h"
 #include "pollard/platform/features.h"
 #include "pollard/platform/kqueue.h"
+
+struct addrinfo;
+
+struct sigaction;
 
 namespace pollard::platform {
 
@@ -35,6 +39,7 @@ struct SystemCalls {
   int (*pipe)(int fds[2]);
   int (*pipe2)(int fds[2], int flags);
   int (*eventfd)(unsigned initial, int flags);
+  int (*sigaction)(int signal, const struct sigaction* action, struct sigaction* previous);
 
   // Sockets
   int (*socket)(int domain, int type, int protocol);
@@ -67,6 +72,13 @@ struct SystemCalls {
   int (*ppoll)(pollfd* records, std::size_t count, const timespec* timeout);
   int (*pselect)(int limit, void* readable, void* writable, void* exceptional,
                  const timespec* timeout);
+
+  // Names: no call into the kernel, but the way to the world outside all the same. Zero; a negated
+  // errno, where the C library says EAI_SYSTEM; or the magnitude of another EAI_* number, which is
+  // negative on some systems and positive on others.
+  int (*getaddrinfo)(const char* host, const char* service, const addrinfo* hints,
+                     addrinfo** found);
+  void (*freeaddrinfo)(addrinfo* found);
 
   // Time
   int (*clock_gettime)(clockid_t clock, timespec* time);

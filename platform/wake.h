@@ -8,6 +8,7 @@
 
 namespace pollard::platform {
 
+/// Any number of threads may ring; one listens.
 class WakeDescriptor {
  public:
   /// Throws std::system_error naming the call when the process is out of descriptors.

@@ -15,6 +15,7 @@
 //     asked for.
 //   - epoll_wait counts milliseconds. epoll_pwait2 counts nanoseconds and may be absent (before
 //     5.11) or forbidden (seccomp says EPERM): it is tried when the program runs.
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -27,14 +28,13 @@
 namespace pollard {
 namespace {
 
-using platform::EpollEvent;
 using platform::Result;
 
 class EpollPoller final : public Poller {
  public:
-  EpollPoller() : Poller("epoll", kEpollCapabilities), epoll_(open()), events_(kBatch) {
+  EpollPoller() : Poller("epoll", kEpollCapabilities), epoll_(open()) {
     has_nanoseconds_ =
-        platform::epoll_wait_nanoseconds(epoll_.get(), events_, Duration::zero()).ok();
+        platform::epoll_wait_nanoseconds(epoll_.get(), space_to_collect(), Duration::zero()).ok();
   }
 
   [[nodiscard]] Duration resolution() const override {
@@ -49,6 +49,7 @@ class EpollPoller final : public Poller {
   }
 
   std::error_code apply(int fd, Interest from, Interest to) override {
+    if (!epoll_) return {};  // start_over() tells the next set
     if (to == Interest::kNone) return control(platform::kEpollRemove, fd, to).error();
     const bool known = from != Interest::kNone;
     Result done = control(known ? platform::kEpollModify : platform::kEpollAdd, fd, to);
@@ -61,73 +62,79 @@ class EpollPoller final : public Poller {
   }
 
   Result control(int operation, int fd, Interest interest) {
-    const std::uint64_t data =
-        (std::uint64_t{generation(fd)} << 32U) | static_cast<std::uint32_t>(fd);
-    return platform::epoll_control(epoll_.get(), operation, fd, to_events(fd, interest), data);
+    return platform::epoll_control(epoll_.get(), operation, fd, to_events(fd, interest),
+                                   to_data({fd, generation(fd)}));
   }
 
   [[nodiscard]] std::uint32_t to_events(int fd, Interest interest) const {
     std::uint32_t events = 0;
     if (wants_read(interest)) events |= platform::kEpollIn | platform::kEpollPeerEnd;
     if (wants_write(interest)) events |= platform::kEpollOut;
-    if (trigger(fd) == Trigger::kEdge) events |= platform::kEpollEdge | platform::kEpollUrgent;
+    if (is_edge(fd)) events |= platform::kEpollEdge | platform::kEpollUrgent;
     return events;
   }
 
   // Closing ends it, unless a duplicate lives on, whose first event then makes a new set.
   std::error_code apply_close(int, Interest) override { return {}; }
 
-  std::error_code collect(std::optional<Duration> timeout) override {
-    const Result found = wait_for(timeout);
-    if (found.interrupted()) return {};
-    if (!found.ok()) return found.error();
-    bool haunted = false;
-    for (std::size_t i = 0; i < found.count(); ++i) {
-      const std::uint64_t data = events_[i].data.u64;
-      haunted |= !report(static_cast<int>(data & UINT32_MAX),
-                         static_cast<std::uint32_t>(data >> 32U), to_ready(events_[i].events));
-    }
-    return haunted ? start_over() : std::error_code();
+  Result collect(Duration timeout) override {
+    if (haunted()) return collect_anew(timeout);
+    if (timeout != kNoTimeout) return collect_within(timeout);
+    return count(platform::epoll_wait_milliseconds(epoll_.get(), space_to_collect(), -1));
   }
 
-  Result wait_for(std::optional<Duration> timeout) {
-    if (!timeout.has_value()) return platform::epoll_wait_milliseconds(epoll_.get(), events_, -1);
-    if (*timeout > Duration::zero() && has_nanoseconds_) {
-      return platform::epoll_wait_nanoseconds(epoll_.get(), events_, *timeout);
-    }
-    return platform::epoll_wait_milliseconds(epoll_.get(), events_,
-                                             platform::to_milliseconds_rounded_up(*timeout));
+  [[gnu::always_inline]] Result count(Result found) {
+    if (found.ok()) collected(found.count());
+    return found;
   }
 
-  static unsigned to_ready(std::uint32_t events) {
+  [[gnu::noinline]] Result collect_within(Duration timeout) {
+    if (timeout > Duration::zero() && has_nanoseconds_) {
+      return count(platform::epoll_wait_nanoseconds(epoll_.get(), space_to_collect(), timeout));
+    }
+    return count(platform::epoll_wait_milliseconds(epoll_.get(), space_to_collect(),
+                                                   platform::to_milliseconds_rounded_up(timeout)));
+  }
+
+  // The set holds a registration that nobody can name any more: it is left behind.
+  [[gnu::cold, gnu::noinline]] Result collect_anew(Duration timeout) {
+    if (const Result made = start_over(); !made.ok()) return made;
+    exorcised();
+    return collect(found_nothing() ? until_next_try(timeout) : Duration::zero());
+  }
+
+  static_assert(kReadable == platform::kEpollIn && kWritable == platform::kEpollOut);
+  [[nodiscard]] unsigned to_ready(std::uint32_t events) const override {
     using namespace platform;  // kEpoll…
-    unsigned ready = 0;
-    if ((events & (kEpollIn | kEpollPeerEnd | kEpollUrgent)) != 0) ready |= kReadable;
-    if ((events & kEpollOut) != 0) ready |= kWritable;
+    unsigned ready = events & (kReadable | kWritable);
+    if ((events & (kEpollPeerEnd | kEpollUrgent)) != 0) ready |= kReadable;
     if ((events & (kEpollHangup | kEpollPeerEnd)) != 0) ready |= kHangup;
     if ((events & (kEpollError | kEpollUrgent)) != 0) ready |= kError;
     if ((events & (kEpollHangup | kEpollError)) != 0) ready |= kReadable | kWritable;
     return ready;
   }
 
-  // The set holds a registration that nobody can name any more: leave it behind. Where descriptors
-  // are short, it gives its own to its successor.
-  std::error_code start_over() {
+  // Where descriptors are short, the old set gives its own to its successor.
+  Result start_over() {
     Result made = platform::epoll_create();
     if (made.is(std::errc::too_many_files_open)) {
       epoll_.reset();
       made = platform::epoll_create();
     }
-    if (!made.ok()) return made.error();
+    if (!made.ok()) return made;
     epoll_.reset(made.descriptor());
     for_each_applied([&](int fd, Interest interest) {
-      if (apply(fd, Interest::kNone, interest)) evict(fd);
+      const std::error_code refused = apply(fd, Interest::kNone, interest);
+      if (is_for_now(refused)) {
+        try_again(fd);
+      } else if (refused) {
+        evict(fd);
+      }
     });
-    return {};
+    return made;
   }
 
   platform::Descriptor epoll_;
-  std::vector<EpollEvent> events_;
   bool has_nanoseconds_ = false;
 };
 

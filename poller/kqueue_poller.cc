@@ -60,7 +60,7 @@ class KqueuePoller final : public Poller {
 
   void change_filter(int fd, std::int64_t filter, bool from, bool to, bool again) {
     if (from == to && !(again && to)) return;
-    const std::uint32_t edge = trigger(fd) == Trigger::kEdge ? platform::kEventClear : 0;
+    const std::uint32_t edge = is_edge(fd) ? platform::kEventClear : 0;
     changes_.push_back(platform::make_change(
         fd, filter, to ? platform::kEventAdd | edge : platform::kEventDelete, generation(fd)));
   }
@@ -95,20 +95,20 @@ class KqueuePoller final : public Poller {
   // Closing drops the filters.
   std::error_code apply_close(int, Interest) override { return {}; }
 
-  std::error_code collect(std::optional<Duration> timeout) override {
+  Result collect(Duration timeout) override {
     if (events_.size() < changes_.size()) events_.resize(changes_.size());
     const Result found = platform::kqueue_wait(queue_.get(), changes_, events_, timeout);
     const bool had_changes = !changes_.empty();
     changes_.clear();
-    if (found.interrupted()) return {};
-    if (!found.ok()) return found.error();
+    if (!found.ok()) return found;
     for (std::size_t i = 0; i < found.count(); ++i) merge(events_[i]);
     for (const int fd : std::exchange(merged_, {})) {
       report(fd, std::exchange(ready_of_[static_cast<std::size_t>(fd)], 0));
     }
     // Refused changes alone end the kernel's wait, but not ours.
-    if (found.count() > 0 && had_changes && !has_ready()) return collect(timeout);
-    return {};
+    if (found.count() > 0 && had_changes && found_nothing())
+      return collect(until_next_try(timeout));
+    return found;
   }
 
   void merge(const KernelEvent& event) {
@@ -116,9 +116,9 @@ class KqueuePoller final : public Poller {
     if (platform::has_flag(event, platform::kEventError)) {
       note_refused_change(fd, event);
     } else if (is_current(fd, platform::udata_of(event))) {
-      add_ready(fd, to_ready(event));
+      add_ready(fd, ready_by(event));
     } else {
-      report(fd, platform::udata_of(event), 0);  // counted as stale
+      count_stale();
     }
   }
 
@@ -126,6 +126,7 @@ class KqueuePoller final : public Poller {
     const std::error_code error = refusal(event);
     const bool gone = error == std::errc::no_such_file_or_directory;
     if (!error || gone || !is_current(fd, platform::udata_of(event))) return;
+    if (is_for_now(error)) return try_again(fd);
     add_ready(fd, kReadable | kWritable | kError);
   }
 
@@ -136,7 +137,7 @@ class KqueuePoller final : public Poller {
     ready_of_[index] |= ready;
   }
 
-  static unsigned to_ready(const KernelEvent& event) {
+  static unsigned ready_by(const KernelEvent& event) {
     unsigned ready = platform::is_filter(event, platform::kFilterRead) ? kReadable : kWritable;
     if (platform::has_flag(event, platform::kEventEnd)) {
       ready |= kHangup;

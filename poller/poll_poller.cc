@@ -77,25 +77,24 @@ class PollPoller final : public Poller {
     return static_cast<short>(events);
   }
 
-  std::error_code collect(std::optional<Duration> timeout) override {
+  Result collect(Duration timeout) override {
     const Result found = wait_for(timeout);
-    if (found.interrupted()) return {};
-    if (!found.ok()) return found.error();
+    if (!found.ok()) return found;
     std::size_t remaining = found.count();
     if (first_ >= records_.size()) first_ = 0;
     const std::size_t start = first_;
     scan(start, records_.size(), remaining);
     scan(0, start, remaining);
     for (const int fd : std::exchange(closed_, {})) evict(fd);
-    return {};
+    return found;
   }
 
-  Result wait_for(std::optional<Duration> timeout) {
-    if (timeout.has_value() && *timeout > Duration::zero() && has_nanoseconds_) {
-      return platform::poll_nanoseconds(records_, *timeout);
+  Result wait_for(Duration timeout) {
+    if (timeout == kNoTimeout) return platform::poll_milliseconds(records_, -1);
+    if (timeout > Duration::zero() && has_nanoseconds_) {
+      return platform::poll_nanoseconds(records_, timeout);
     }
-    return platform::poll_milliseconds(
-        records_, timeout.has_value() ? platform::to_milliseconds_rounded_up(*timeout) : -1);
+    return platform::poll_milliseconds(records_, platform::to_milliseconds_rounded_up(timeout));
   }
 
   void scan(std::size_t from, std::size_t to, std::size_t& remaining) {
@@ -107,12 +106,12 @@ class PollPoller final : public Poller {
       if ((record.revents & platform::kPollInvalid) != 0) {
         closed_.push_back(record.fd);
       } else {
-        report(record.fd, to_ready(record.revents));
+        report(record.fd, ready_by(record.revents));
       }
     }
   }
 
-  static unsigned to_ready(short events) {
+  static unsigned ready_by(short events) {
     using namespace platform;  // kPoll…
     unsigned ready = 0;
     if ((events & (kPollIn | kPollPeerEnd)) != 0) ready |= kReadable;

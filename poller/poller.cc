@@ -1,5 +1,7 @@
 #include "pollard/poller/poller.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "pollard/base/assert.h"
@@ -26,12 +28,13 @@ std::string_view to_string(Interest interest) {
 
 Poller::Poller(std::string_view name, PollerCapabilities capabilities)
     : name_(name), capabilities_(capabilities), fork_generation_(platform::fork_generation()) {
-  ready_.reserve(kBatch);
+  make_space();
+  cursor_ = end_;
 }
 
 Poller::~Poller() = default;
 
-Poller::Record* Poller::find(int fd) {
+Poller::Record* Poller::record_of(int fd) {
   if (fd < 0 || index(fd) >= records_.size()) return nullptr;
   Record& record = records_[index(fd)];
   return record.generation % 2 == 1 ? &record : nullptr;
@@ -40,7 +43,7 @@ Poller::Record* Poller::find(int fd) {
 std::error_code Poller::add(int fd, Interest interest, Token token, Trigger trigger) {
   if (forked()) return Error::kForked;
   if (fd < 0) return std::make_error_code(std::errc::bad_file_descriptor);
-  if (find(fd) != nullptr) return std::make_error_code(std::errc::file_exists);
+  if (record_of(fd) != nullptr) return std::make_error_code(std::errc::file_exists);
   if (trigger == Trigger::kEdge && !capabilities_.edge_triggered) {
     return std::make_error_code(std::errc::operation_not_supported);
   }
@@ -53,7 +56,7 @@ std::error_code Poller::add(int fd, Interest interest, Token token, Trigger trig
   Record& record = records_[index(fd)];
   ++record.generation;
   record.token = token;
-  record.trigger = trigger;
+  record.edge = trigger == Trigger::kEdge;
   record.wanted = interest;
   record.lost_edge = false;
   // At once, not with the next wait: whether a descriptor can be watched is what add() answers.
@@ -68,9 +71,14 @@ std::error_code Poller::add(int fd, Interest interest, Token token, Trigger trig
   return {};
 }
 
+Registration Poller::registration(int fd) const {
+  if (fd < 0 || index(fd) >= records_.size() || generation(fd) % 2 == 0) return {};
+  return {fd, generation(fd)};
+}
+
 std::error_code Poller::modify(int fd, Interest interest) {
   if (forked()) return Error::kForked;
-  Record* record = find(fd);
+  Record* record = record_of(fd);
   if (record == nullptr) return stranger();
   record->wanted = interest;
   note_change(fd, *record);
@@ -82,9 +90,10 @@ std::error_code Poller::remove_before_close(int fd) { return end_registration(fd
 
 std::error_code Poller::end_registration(int fd, bool closes_next) {
   if (forked()) return Error::kForked;
-  Record* record = find(fd);
+  Record* record = record_of(fd);
   if (record == nullptr) return stranger();
   ++record->generation;
+  record->ended_in = waits_;
   --size_;
   const Interest applied = std::exchange(record->applied, Interest::kNone);
   record->wanted = Interest::kNone;
@@ -114,19 +123,63 @@ void Poller::apply_changes() {
     record.lost_edge = false;
     const std::error_code refused = apply(fd, record.applied, record.wanted);
     record.applied = refused ? Interest::kNone : record.wanted;
-    if (refused) report(fd, kReadable | kWritable | kError);
+    if (is_for_now(refused)) {
+      refused_.push_back(fd);
+    } else if (refused) {
+      report(fd, kReadable | kWritable | kError);
+    }
   }
   changes_.clear();
+  for (const int fd : std::exchange(refused_, {})) note_change(fd, records_[index(fd)]);
   applying_changes_ = false;
 }
 
-std::error_code Poller::wait(std::optional<Duration> timeout) {
-  if (forked()) return Error::kForked;
-  ready_.clear();
-  cursor_ = 0;
-  if (!changes_.empty()) apply_changes();
-  if (!ready_.empty()) timeout = Duration::zero();
-  return collect(timeout);
+void Poller::try_again(int fd) {
+  Record& record = records_[index(fd)];
+  record.applied = Interest::kNone;
+  note_change(fd, record);
+}
+
+Duration Poller::until_next_try(Duration timeout) const {
+  constexpr Duration kNextTry = std::chrono::milliseconds(10);
+  return changes_.empty() ? timeout : std::min(timeout, kNextTry);
+}
+
+bool Poller::wait_with_changes(Duration timeout, std::error_code& failure) {
+  if (forked()) {
+    failure = Error::kForked;
+    return false;
+  }
+  end_ = ready_.data();
+  apply_changes();
+  if (!found_nothing()) timeout = Duration::zero();
+  return take_collected(collect(until_next_try(timeout)), failure);
+}
+
+void Poller::make_space() {
+  const std::size_t before = found();
+  ready_.resize(before + 2 * kBatch);
+  end_ = ready_.data() + before;
+  last_start_ = ready_.data() + ready_.size() - kBatch;
+}
+
+// Of what was reported, what there still is somebody for who wants it: maybe nothing.
+Event Poller::what_remains(Registration who, std::uint32_t reported) {
+  Record& record = records_[index(who.fd)];
+  if (record.generation != who.generation) {
+    note_stale(record);
+    return {};
+  }
+  const unsigned ready = to_ready(reported);
+  // What the caller stopped wanting since the wait is withheld. (An end is ready in both ways: in
+  // one that wasn't wanted at the wait there is nothing to withhold, or it would come for ever.)
+  const auto wanted = static_cast<unsigned>(record.wanted);
+  if ((ready & static_cast<unsigned>(record.applied) & ~wanted) != 0) withhold(who.fd, record);
+  if ((ready & wanted) == 0) return {};
+  Event event{kGranted[ready & wanted], record.token};
+  event.hangup = (ready & kHangup) != 0;
+  event.error = (ready & kError) != 0;
+  return event;
 }
 
 void Poller::evict(int fd) {
@@ -136,9 +189,16 @@ void Poller::evict(int fd) {
   record.applied = Interest::kNone;
 }
 
+// An event may lie in the batch when its registration ends; one that was collected later than that
+// is a ghost. (A ghost is mistaken for the other once in 256 waits, and then comes again.)
+void Poller::note_stale(const Record& record) {
+  ++stale_events_;
+  if (record.ended_in != waits_) haunted_ = true;
+}
+
 // A level comes again by itself; an edge wouldn't, so it is asked for when the interest returns.
 void Poller::withhold(int fd, Record& record) {
-  if (record.trigger != Trigger::kEdge) return;
+  if (!record.edge) return;
   record.lost_edge = true;
   note_change(fd, record);
 }

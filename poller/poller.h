@@ -1,6 +1,6 @@
 // The Poller: watches descriptors for a caller. It knows nothing of loops, channels or callbacks.
 //
-// What every backend promises, and tests/poller checks on each:
+// What every backend promises, and the conformance kit (docs/conformance.md) checks on each:
 //   - Level-triggered unless asked otherwise: an event is reported by every wait while its cause
 //     lasts.
 //   - One event a descriptor and wait.
@@ -14,23 +14,32 @@
 //   - A timeout is never early.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "pollard/base/clock.h"
+#include "pollard/platform/epoll_event.h"
 #include "pollard/platform/process.h"
+#include "pollard/platform/result.h"
 
 namespace pollard {
 
-enum class Interest : std::uint8_t { kNone = 0, kRead = 1, kWrite = 2, kBoth = 3 };
+/// The numbers are those of the events in poll(2) and epoll(7).
+enum class Interest : std::uint8_t { kNone = 0, kRead = 1, kWrite = 4, kBoth = 5 };
 
-constexpr bool wants_read(Interest interest) { return (static_cast<unsigned>(interest) & 1U) != 0; }
+constexpr bool wants_read(Interest interest) {
+  return interest == Interest::kRead || interest == Interest::kBoth;
+}
 constexpr bool wants_write(Interest interest) {
-  return (static_cast<unsigned>(interest) & 2U) != 0;
+  return interest == Interest::kWrite || interest == Interest::kBoth;
 }
 /// "none", "read", "write" or "both".
 [[nodiscard]] std::string_view to_string(Interest interest);
@@ -42,10 +51,10 @@ enum class Trigger : std::uint8_t { kLevel, kEdge };
 /// The caller's name for a registration; handed back unread.
 enum class Token : std::uint64_t {};
 
-struct Event {
-  Token token{};
-  bool readable = false;
-  bool writable = false;
+/// What a descriptor is ready for.
+struct Readiness {
+  bool readable = false;  ///< guaranteed; what it means stands above
+  bool writable = false;  ///< likewise
   /// Hint: the peer has ended its stream, or both sides have. A backend that declares edges reports
   /// it reliably with the edge, for an end that comes together with data makes no edge of its own.
   bool hangup = false;
@@ -53,9 +62,20 @@ struct Event {
   bool error = false;
 };
 
+/// What next() gives: who is ready, and for what.
+struct Event : Readiness {
+  Token token{};  ///< of the registration
+};
+
+/// One registration of a descriptor: when its number is registered again, that is another one.
+struct Registration {
+  int fd = -1;                   ///< the descriptor's number
+  std::uint32_t generation = 0;  ///< zero names none, ever
+};
+
 /// What a backend can do, declared in its registry entry and checked by the conformance tests.
 struct PollerCapabilities {
-  bool edge_triggered = false;
+  bool edge_triggered = false;  ///< takes Trigger::kEdge
   /// A wait costs by the number of ready descriptors, not of all that are watched.
   bool scales_with_ready = false;
   /// modify() between two waits costs no system call of its own.
@@ -80,7 +100,8 @@ class Poller {
                                     Trigger trigger = Trigger::kLevel);
 
   /// Changes what `fd` is watched for, from the next wait on; no_such_file_or_directory for a
-  /// stranger.
+  /// stranger. A change that the kernel refuses becomes an event with an error; but one that it
+  /// has no memory for now is tried again, every few milliseconds, until it is taken.
   [[nodiscard]] std::error_code modify(int fd, Interest interest);
 
   /// Ends a registration, before or after the descriptor is closed, but before its number is added
@@ -95,22 +116,76 @@ class Poller {
   /// all), then next() gives what was found. Events of the wait before that were not taken are
   /// forgotten; being level-triggered, or kept in the kernel's state, they come again, except for
   /// edges. A signal ends the wait early with nothing found. Any other failure is returned.
-  [[nodiscard]] std::error_code wait(std::optional<Duration> timeout);
+  [[nodiscard]] std::error_code wait(std::optional<Duration> timeout) {
+    std::error_code failure;
+    static_cast<void>(wait(timeout.value_or(kNoTimeout), failure));
+    return failure;
+  }
+  /// The same for who waits often and has a place for the failure: true when there was none, and
+  /// then `failure` isn't touched.
+  [[nodiscard]] bool wait(Duration timeout, std::error_code& failure) {
+    if (forked() || !changes_.empty()) return wait_with_changes(timeout, failure);
+    end_ = ready_.data();
+    return take_collected(collect(timeout), failure);
+  }
 
   /// The next event of the last wait; false when there is none left.
   [[nodiscard]] bool next(Event& event) {
-    if (forked()) ready_.clear();  // they are the parent's
-    while (cursor_ < ready_.size()) {
-      if (deliver(ready_[cursor_++], event)) return true;
+    bool found = false;
+    while (!found && has_ready()) {
+      deliver_next([&](Token token, Readiness ready) {
+        event = {ready, token};
+        found = true;
+      });
     }
-    return false;
+    return found;
   }
 
-  /// Whether next() may still have something.
-  [[nodiscard]] bool has_ready() const { return cursor_ < ready_.size(); }
+  /// The same for who does the same with each: while has_ready(), calls `handle(token, readiness)`
+  /// for the next event, if its registration still stands and wants it.
+  template <class Handle>
+  void deliver_next(Handle handle) {
+    if (forked()) {
+      cursor_ = end_;  // they are the parent's
+      return;
+    }
+    const platform::EpollEvent& collected = *cursor_++;
+    const auto who = std::bit_cast<Registration>(collected.data.u64);
+    const std::uint32_t ready = collected.events;
+    const Record& record = records_[index(who.fd)];
+    // Most events are of who is still registered, and nothing but what is still wanted.
+    if (record.generation == who.generation &&
+        (ready & ~static_cast<unsigned>(record.wanted)) == 0) {
+      return handle(record.token, kGranted[ready]);
+    }
+    const Event event = what_remains(who, ready);
+    if (event.readable || event.writable) handle(event.token, event);
+  }
+
+  /// Whether next() may still have something. (Not for a backend inside of collect(), which is
+  /// still finding it: found_nothing() is.)
+  [[nodiscard]] bool has_ready() const { return cursor_ != end_; }
+
+  /// The present registration of `fd`, and the token of a registration while it lasts: for a
+  /// caller that wants to come back to one later, if it is still there. O(1).
+  [[nodiscard]] Registration registration(int fd) const;
+  /// The token of a registration while it lasts. O(1).
+  [[nodiscard]] std::optional<Token> find(Registration registration) const {
+    if (!is_current(registration.fd, registration.generation)) return std::nullopt;
+    return records_[index(registration.fd)].token;
+  }
+
+  /// Calls `visit(fd, token)` for each registration; it may remove, but not add.
+  template <class Visitor>
+  void for_each(Visitor visit) {
+    for (std::size_t fd = 0; fd < records_.size(); ++fd) {
+      if (records_[fd].generation % 2 == 1) visit(static_cast<int>(fd), records_[fd].token);
+    }
+  }
 
   /// "epoll", "poll", …: the name under which it is registered.
   [[nodiscard]] std::string_view name() const { return name_; }
+  /// What it was made with.
   [[nodiscard]] const PollerCapabilities& capabilities() const { return capabilities_; }
 
   /// The step to which timeouts are rounded up: a nanosecond, or a millisecond on an old system.
@@ -119,14 +194,16 @@ class Poller {
   /// How many descriptors are registered, and how many collected events were dropped because their
   /// registration had ended.
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// Collected events that were dropped because their registration had ended.
   [[nodiscard]] std::uint64_t stale_events() const { return stale_events_; }
 
  protected:
   /// `name` must outlive the poller: a literal, mostly.
   Poller(std::string_view name, PollerCapabilities capabilities);
 
-  /// Readiness bits as the backends report them; the first two are Interest's.
-  enum Ready : unsigned { kReadable = 1, kWritable = 2, kHangup = 4, kError = 8 };
+  /// Readiness bits as the backends report them; the first two are Interest's. Where a kernel
+  /// reports in the same numbers, it can be left to write them, see space_to_collect().
+  enum Ready : unsigned { kReadable = 1, kWritable = 4, kError = 8, kHangup = 16 };
 
   /// The most events of one wait: enough that a wait pays, few enough that timers and tasks get
   /// their turn. What doesn't fit comes first in the next wait.
@@ -142,22 +219,51 @@ class Poller {
     return apply(fd, from, Interest::kNone);
   }
 
-  /// Waits, and calls report() for what is ready. A call interrupted by a signal found nothing.
-  virtual std::error_code collect(std::optional<Duration> timeout) = 0;
+  /// Waits, and calls report() for what is ready. Answers how the waiting call ended: one that was
+  /// interrupted by a signal found nothing, and is no failure.
+  /// (A failure is the caller's to know of.)
+  virtual platform::Result collect(Duration timeout) = 0;
 
+  /// The readiness bits of an event that has more than Interest's two.
+  [[nodiscard]] virtual unsigned to_ready(std::uint32_t reported) const { return reported; }
+
+  /// Whether a collect() follows at once.
   [[nodiscard]] bool may_defer() const { return applying_changes_; }
 
-  /// Notes that `fd` is ready. False for a registration that has ended: counted, and dropped.
-  bool report(int fd, std::uint32_t generation, unsigned ready) {
-    if (!is_current(fd, generation)) {
-      ++stale_events_;
-      return false;
-    }
-    ready_.push_back({fd, generation, static_cast<std::uint8_t>(ready)});
-    return true;
+  /// Notes that what was applied for a registration is ready. If the registration has ended, that
+  /// shows when the event is due.
+  void report(int fd, unsigned ready) {
+    platform::EpollEvent& event = space_to_collect().front();
+    event.events = ready;
+    event.data.u64 = to_data({fd, generation(fd)});
+    collected(1);
   }
-  void report(int fd, unsigned ready) { report(fd, generation(fd), ready); }
-  [[nodiscard]] bool batch_full() const { return ready_.size() >= kBatch; }
+
+  /// For a backend whose kernel writes down by itself what is ready: where to. There is always room
+  /// for a batch.
+  [[nodiscard]] std::span<platform::EpollEvent> space_to_collect() {
+    if (end_ > last_start_) make_space();
+    return {end_, kBatch};
+  }
+  /// How much it wrote there.
+  void collected(std::size_t count) { end_ += count; }
+  /// What the kernel is to hand back with an event of this registration.
+  [[nodiscard]] static std::uint64_t to_data(Registration registration) {
+    return std::bit_cast<std::uint64_t>(registration);
+  }
+
+  /// Whether nothing was reported in this wait.
+  [[nodiscard]] bool found_nothing() const { return end_ == ready_.data(); }
+  /// For a backend that sees by itself that an event's registration has ended, and drops it.
+  void count_stale() { ++stale_events_; }
+
+  /// Whether events have come for registrations that were over before the wait for them began: the
+  /// kernel goes on with what we have no name for any more.
+  [[nodiscard]] bool haunted() const { return haunted_; }
+  /// The backend has seen to it that they end.
+  void exorcised() { haunted_ = false; }
+  /// Whether as much was reported as one wait should.
+  [[nodiscard]] bool batch_full() const { return found() >= kBatch; }
 
   /// The number that tells this registration of `fd` from earlier ones; for the kernel's user data.
   [[nodiscard]] bool is_current(int fd, std::uint32_t generation) const {
@@ -165,8 +271,10 @@ class Poller {
     return index(fd) < records_.size() && records_[index(fd)].generation == generation &&
            generation % 2 == 1;
   }
+  /// Of the present registration.
   [[nodiscard]] std::uint32_t generation(int fd) const { return records_[index(fd)].generation; }
-  [[nodiscard]] Trigger trigger(int fd) const { return records_[index(fd)].trigger; }
+  /// Whether `fd` is registered with Trigger::kEdge.
+  [[nodiscard]] bool is_edge(int fd) const { return records_[index(fd)].edge; }
 
   /// Reports the descriptor as ready with an error, and takes it out of the kernel's set: for a
   /// number that was closed without remove(), on mechanisms that would answer that for ever.
@@ -181,45 +289,56 @@ class Poller {
     }
   }
 
+  /// Notes that the kernel had no memory for the change of `fd`: it is tried again by the next
+  /// wait.
+  void try_again(int fd);
+  /// Whether the kernel was only out of memory.
+  [[nodiscard]] static bool is_for_now(std::error_code refused) {
+    return refused == std::errc::not_enough_memory || refused == std::errc::no_space_on_device;
+  }
+  /// How long to wait while there are such changes.
+  [[nodiscard]] Duration until_next_try(Duration timeout) const;
+
   /// Whether this process is a fork of the one that made the poller.
   [[nodiscard]] bool forked() const { return fork_generation_ != platform::fork_generation(); }
 
  private:
+  // Sixteen bytes, and one look at them is what an event costs.
   struct Record {
     Token token{};
     std::uint32_t generation = 0;        // odd while registered
     Interest wanted = Interest::kNone;   // what the caller asked for
     Interest applied = Interest::kNone;  // what the kernel knows
-    Trigger trigger = Trigger::kLevel;
-    bool changed = false;    // is in changes_
-    bool lost_edge = false;  // an edge was withheld: ask for it again
-  };
-  struct Collected {
-    int fd;
-    std::uint32_t generation;
-    std::uint8_t ready;
+    bool edge : 1 = false;
+    bool changed : 1 = false;    // is in changes_
+    bool lost_edge : 1 = false;  // an edge was withheld: ask for it again
+    std::uint8_t ended_in = 0;   // the wait, modulo 256, after which a registration ended
   };
 
+  // By Interest's bits.
+  static constexpr std::array<Readiness, 6> kGranted = [] {
+    std::array<Readiness, 6> table{};
+    for (unsigned ready = 0; ready < table.size(); ++ready) {
+      table[ready].readable = (ready & kReadable) != 0;
+      table[ready].writable = (ready & kWritable) != 0;
+    }
+    return table;
+  }();
+
   static std::size_t index(int fd) { return static_cast<std::size_t>(fd); }
-  [[nodiscard]] Record* find(int fd);
-  [[nodiscard]] bool deliver(const Collected& collected, Event& event) {
-    Record& record = records_[index(collected.fd)];
-    if (record.generation != collected.generation) {
-      ++stale_events_;
-      return false;
-    }
-    // What the caller stopped wanting since the wait is withheld. (An end is ready in both ways: in
-    // one that wasn't wanted at the wait there is nothing to withhold, or it would come for ever.)
-    const auto wanted = static_cast<unsigned>(record.wanted);
-    const unsigned granted = collected.ready & wanted;
-    if ((collected.ready & static_cast<unsigned>(record.applied) & ~wanted) != 0) {
-      withhold(collected.fd, record);
-    }
-    if (granted == 0) return false;
-    event = {record.token, (granted & kReadable) != 0, (granted & kWritable) != 0,
-             (collected.ready & kHangup) != 0, (collected.ready & kError) != 0};
-    return true;
+  [[nodiscard]] Record* record_of(int fd);
+  [[nodiscard, gnu::cold]] Event what_remains(Registration who, std::uint32_t reported);
+  [[nodiscard]] std::size_t found() const { return static_cast<std::size_t>(end_ - ready_.data()); }
+  void make_space();
+  [[nodiscard, gnu::noinline]] bool wait_with_changes(Duration timeout, std::error_code& failure);
+  [[nodiscard]] bool take_collected(platform::Result waited, std::error_code& failure) {
+    ++waits_;
+    cursor_ = ready_.data();
+    if (waited.ok() || waited.interrupted()) return true;
+    failure = waited.error();
+    return false;
   }
+  void note_stale(const Record& record);
   void withhold(int fd, Record& record);
   std::error_code end_registration(int fd, bool closes_next);
   void note_change(int fd, Record& record);
@@ -227,11 +346,17 @@ class Poller {
 
   std::vector<Record> records_;  // by descriptor number
   std::vector<int> changes_;     // descriptors whose wanted interest may have changed
-  std::vector<Collected> ready_;
-  std::size_t cursor_ = 0;
+  std::vector<int> refused_;     // of these, what the kernel has no memory for now
+  // What is ready stands as epoll writes it, on every system: so epoll writes it.
+  std::vector<platform::EpollEvent> ready_;
+  platform::EpollEvent* end_ = nullptr;           // of what this wait found
+  platform::EpollEvent* last_start_ = nullptr;    // from here on there isn't room for a batch
+  const platform::EpollEvent* cursor_ = nullptr;  // what next() looks at next
   bool applying_changes_ = false;
   std::size_t size_ = 0;
   std::uint64_t stale_events_ = 0;
+  std::uint8_t waits_ = 0;  // modulo 256
+  bool haunted_ = false;
   std::string_view name_;
   PollerCapabilities capabilities_;
   std::uint32_t fork_generation_;

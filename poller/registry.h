@@ -23,7 +23,7 @@ namespace pollard {
 struct PollerEntry {
   /// What it is chosen by: letters, digits, '_' and '-'.
   std::string name;
-  PollerCapabilities capabilities;
+  PollerCapabilities capabilities;  ///< what its pollers declare
   /// Makes one; throws std::system_error naming the call where it can't. Any thread.
   std::function<std::unique_ptr<Poller>()> create;
   /// Does real work with the mechanism: an empty string if it works, otherwise why it doesn't, in
@@ -44,15 +44,19 @@ void register_poller(PollerEntry entry);
 
 /// A list of names, and who asked for it, so that the error can say so. Empty: no opinion.
 struct PollerChoice {
+  /// Who chose, in the order of precedence.
   enum class Source : std::uint8_t { kCode, kFlag, kEnvironment, kDefault };
 
   PollerChoice() = default;
-  PollerChoice(const char* list) : names(list) {}             // NOLINT(google-explicit-constructor)
+  /// A list that the code names.
+  PollerChoice(const char* list) : names(list) {}  // NOLINT(google-explicit-constructor)
+  /// Likewise.
   PollerChoice(std::string list) : names(std::move(list)) {}  // NOLINT(google-explicit-constructor)
+  /// A list that `from` names.
   PollerChoice(std::string list, Source from) : names(std::move(list)), source(from) {}
 
-  std::string names;
-  Source source = Source::kCode;
+  std::string names;              ///< the list, with commas
+  Source source = Source::kCode;  ///< for the text of an error
 };
 
 /// "the program", "--poller", "POLLARD_POLLER" or "the default".

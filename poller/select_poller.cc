@@ -74,21 +74,19 @@ class SelectPoller final : public Poller {
     return {};
   }
 
-  std::error_code collect(std::optional<Duration> timeout) override {
+  Result collect(Duration timeout) override {
     ready_read_.assign(wanted_read_.begin(), wanted_read_.begin() + as_offset(words_));
     ready_write_.assign(wanted_write_.begin(), wanted_write_.begin() + as_offset(words_));
     const Result found =
         platform::select_descriptors(static_cast<int>(words_ * kWordBits), ready_read_.data(),
                                      ready_write_.data(), nullptr, timeout);
-    if (found.interrupted()) return {};
-    if (found.is(std::errc::bad_file_descriptor)) return evict_closed();
-    if (!found.ok()) return found.error();
-    if (found.count() == 0) return {};
+    if (found.is(std::errc::bad_file_descriptor)) return evict_closed(found);
+    if (!found.ok() || found.count() == 0) return found;
     if (first_ >= words_) first_ = 0;
     const std::size_t start = first_;
     scan(start, words_);
     scan(0, start);
-    return {};
+    return found;
   }
 
   static std::ptrdiff_t as_offset(std::size_t words) { return static_cast<std::ptrdiff_t>(words); }
@@ -109,12 +107,12 @@ class SelectPoller final : public Poller {
     }
   }
 
-  std::error_code evict_closed() {
+  Result evict_closed(Result refused) {
     std::vector<int> closed;
     for_each_applied([&](int fd, Interest) {
       if (!platform::is_open(fd)) closed.push_back(fd);
     });
-    if (closed.empty()) return std::make_error_code(std::errc::bad_file_descriptor);
+    if (closed.empty()) return refused;
     for (const int fd : closed) evict(fd);
     return {};
   }

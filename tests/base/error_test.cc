@@ -7,9 +7,11 @@
 namespace pollard::testing {
 namespace {
 
-constexpr Error kAll[] = {Error::kForked,      Error::kPollerUnknown, Error::kPollerUnusable,
-                          Error::kSelfConnect, Error::kInputLimit,    Error::kOutputLimit,
-                          Error::kLoopGone,    Error::kNotConnected};
+constexpr Error kAll[] = {
+    Error::kForked,          Error::kPollerUnknown,   Error::kPollerUnusable,
+    Error::kSelfConnect,     Error::kInputLimit,      Error::kOutputLimit,
+    Error::kLoopGone,        Error::kNotConnected,    Error::kHostNotFound,
+    Error::kServiceNotFound, Error::kNameServiceBusy, Error::kNameServiceFailed};
 
 BOOST_AUTO_TEST_SUITE(error)
 

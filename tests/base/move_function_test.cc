@@ -95,6 +95,60 @@ BOOST_AUTO_TEST_CASE(moving_it_to_itself_keeps_it) {
   BOOST_TEST(function() == 1);
 }
 
+// Calls what it is given when it ends.
+struct AtEnd {
+  explicit AtEnd(std::function<void()> call) : call_(std::move(call)) {}
+  AtEnd(AtEnd&& other) noexcept : call_(std::exchange(other.call_, nullptr)) {}
+  AtEnd(const AtEnd&) = delete;
+  AtEnd& operator=(const AtEnd&) = delete;
+  AtEnd& operator=(AtEnd&&) = delete;
+  ~AtEnd() {
+    if (call_) call_();
+  }
+
+ private:
+  std::function<void()> call_;
+};
+
+BOOST_AUTO_TEST_CASE(what_it_held_ends_when_the_new_one_is_in) {
+  MoveFunction<int()> function;
+  int seen = 0;
+  function = [guard = AtEnd([&] { seen = function(); })] { return 1; };
+  function = [] { return 2; };
+  BOOST_TEST(seen == 2);
+}
+
+BOOST_AUTO_TEST_CASE(what_it_held_may_assign_to_it_while_it_ends) {
+  MoveFunction<int()> function;
+  function = [guard = AtEnd([&] { function = [] { return 3; }; })] { return 1; };
+  function = [] { return 2; };
+  BOOST_TEST(function() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(what_it_held_finds_it_empty_when_it_is_made_so) {
+  MoveFunction<int()> function;
+  bool empty = false;
+  function = [guard = AtEnd([&] { empty = !function; })] { return 1; };
+  function = nullptr;
+  BOOST_TEST(empty);
+}
+
+BOOST_AUTO_TEST_CASE(a_part_of_what_it_holds_takes_its_place) {
+  struct Chain {
+    MoveFunction<int()> next;
+    MoveFunction<int()>** place;
+    int operator()() {
+      *place = &next;
+      return 1;
+    }
+  };
+  MoveFunction<int()>* next = nullptr;
+  MoveFunction<int()> function = Chain{.next = [] { return 2; }, .place = &next};
+  BOOST_TEST(function() == 1);
+  function = std::move(*next);
+  BOOST_TEST(function() == 2);
+}
+
 BOOST_AUTO_TEST_CASE(what_throws_when_moved_lives_on_the_heap_and_is_moved_no_more) {
   struct Throwing {
     explicit Throwing(bool& armed) : armed_(&armed) {}

@@ -1,5 +1,6 @@
 #include "pollard/base/slot_map.h"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <functional>
 #include <map>
@@ -38,7 +39,8 @@ BOOST_AUTO_TEST_CASE(a_stale_key_does_not_find_the_next_owner_of_its_slot) {
   std::vector<SlotKey> stale;
   for (int i = 0; i < 1000; ++i) {
     const SlotKey key = map.insert(i);
-    for (const SlotKey old : stale) BOOST_REQUIRE(map.find(old) == nullptr);
+    const auto found = [&map](SlotKey old) { return map.find(old) != nullptr; };
+    BOOST_REQUIRE(std::ranges::none_of(stale, found));
     map.erase(key);
     stale.push_back(key);
   }

@@ -140,8 +140,8 @@ POLLARD_EACH_BACKEND(accepted_sockets_are_nonblocking_and_close_on_exec) {
     const auto clients = listening.come(1);
     listening.until_accepted(1);
     const int fd = listening.accepted[0].get();
-    BOOST_TEST((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
-    BOOST_TEST((::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+    BOOST_TEST((kernel_calls().fcntl(fd, F_GETFL, 0) & O_NONBLOCK) != 0);
+    BOOST_TEST((kernel_calls().fcntl(fd, F_GETFD, 0) & FD_CLOEXEC) != 0);
     write_text(clients[0].get(), "hello");
     wait_readable(fd);
     BOOST_TEST(read_text(fd) == "hello");
@@ -155,7 +155,8 @@ POLLARD_EACH_BACKEND(accepted_sockets_inherit_no_delay) {
   listening.until_accepted(1);
   int on = 0;
   socklen_t size = sizeof on;
-  BOOST_TEST(::getsockopt(listening.accepted[0].get(), IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0);
+  const int fd = listening.accepted[0].get();
+  BOOST_TEST(kernel_calls().getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0);
   BOOST_TEST(on != 0);
 }
 
@@ -368,8 +369,14 @@ class Path {
  public:
   Path() : path_(std::filesystem::temp_directory_path() / unique_name()) {}
   ~Path() { std::filesystem::remove(path_); }
+  Path(const Path&) = delete;
+  Path& operator=(const Path&) = delete;
   [[nodiscard]] Address address() const { return Address::unix_path(path_.string()); }
-  [[nodiscard]] bool exists() const { return std::filesystem::exists(path_); }
+  [[nodiscard]] bool exists() const {
+    struct stat status {};
+    return kernel_calls().lstat(path_.c_str(), &status) == 0;
+  }
+  void remove() const { BOOST_TEST(kernel_calls().unlink(path_.c_str()) == 0); }
   [[nodiscard]] const std::filesystem::path& get() const { return path_; }
 
   // What a server that died leaves behind.
@@ -428,7 +435,7 @@ POLLARD_EACH_BACKEND(without_replacing_a_path_stays_as_it_is) {
   BOOST_CHECK_THROW(Acceptor(loop, path.address(), options, [](Descriptor, const Address&) {}),
                     std::system_error);
   BOOST_TEST(path.exists());
-  std::filesystem::remove(path.get());
+  path.remove();
   {
     Acceptor acceptor(loop, path.address(), options, [](Descriptor, const Address&) {});
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "pollard/base/random.h"
+#include "pollard/tests/support/effort.h"
 #include "pollard/tests/support/forked.h"
 
 namespace pollard::testing {
@@ -351,7 +352,7 @@ class Model {
 };
 
 BOOST_AUTO_TEST_CASE(it_does_what_a_string_does) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= repeated(40); ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Model model(seed);
       for (int step = 0; step < 1000; ++step) model.step();

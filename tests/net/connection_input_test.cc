@@ -159,7 +159,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_flood_leaves_the_others_their_turn) {
   std::string heard;
   const auto group = std::make_shared<ConnectionGroup>(
       one.loop,
-      std::make_shared<const ConnectionHandlers>(ConnectionHandlers{
+      share_handlers(ConnectionHandlers{
           .on_message = [&](const TcpConnectionPtr&, Buffer& input) { heard += input.take(); }}),
       one.options);
   bool timer = false;

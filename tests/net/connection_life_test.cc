@@ -405,7 +405,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_may_end_another_connection_that_is_re
   std::vector<TcpConnectionPtr> connections;
   std::size_t messages = 0;
   std::size_t ends = 0;
-  const auto handlers = std::make_shared<const ConnectionHandlers>(ConnectionHandlers{
+  const auto handlers = share_handlers(ConnectionHandlers{
       .on_connect = [&](const TcpConnectionPtr& it) { connections.push_back(it); },
       .on_message =
           [&](const TcpConnectionPtr& it, Buffer& input) {

@@ -56,16 +56,6 @@ struct Connecting {
 
 Address refusing() { return Address(refusing_endpoint()); }
 
-// A listener whose backlog is full: what connects to it gets no answer.
-struct Silent {
-  Silent() {
-    // The first few fit in; who comes behind them waits.
-    while (waiting.size() < 10) waiting.push_back(start_connecting(listener.endpoint));
-  }
-  Listener listener = listen_on_loopback(0);
-  std::vector<Descriptor> waiting;
-};
-
 POLLARD_EACH_BACKEND(a_connect_that_succeeds_is_told_once_and_not_inside_start) {
   const Listener listener = listen_on_loopback();
   Connecting one(backend, Address(listener.endpoint));
@@ -124,7 +114,7 @@ POLLARD_EACH_BACKEND(a_connector_waits_for_its_server_to_appear) {
 }
 
 POLLARD_EACH_BACKEND(silence_is_a_failure_after_a_time) {
-  const Silent silent;
+  const SilentListener silent;
   Connecting one(backend, Address(silent.listener.endpoint),
                  {.attempt_timeout = 20ms, .backoff = kQuick, .max_attempts = 2});
   const MonotonicTime start = platform::monotonic_now();
@@ -247,7 +237,7 @@ POLLARD_EACH_BACKEND(who_only_ever_meets_himself_gives_up) {
 // ---- Ends ----
 
 POLLARD_EACH_BACKEND(a_connector_may_be_destroyed_in_any_state) {
-  const Silent silent;
+  const SilentListener silent;
   const Listener listener = listen_on_loopback();
   { Connecting idle(backend, Address(silent.listener.endpoint)); }
   {
@@ -277,7 +267,7 @@ POLLARD_EACH_BACKEND(a_connector_may_be_destroyed_in_any_state) {
 }
 
 POLLARD_EACH_BACKEND(a_connector_may_outlive_its_loop_in_any_state) {
-  const Silent silent;
+  const SilentListener silent;
   for (const bool connecting : {false, true}) {
     std::optional<EventLoop> loop;
     loop.emplace(EventLoopOptions{.poller = backend});

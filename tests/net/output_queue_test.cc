@@ -13,6 +13,7 @@
 
 #include "pollard/base/random.h"
 #include "pollard/platform/io.h"
+#include "pollard/tests/support/effort.h"
 #include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/sockets.h"
@@ -420,7 +421,7 @@ class Model {
 };
 
 BOOST_AUTO_TEST_CASE(it_does_what_a_string_does) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= repeated(20); ++seed) {
     BOOST_TEST_CONTEXT("seed " << seed) {
       Model model(seed);
       for (int step = 0; step < 400; ++step) model.step();

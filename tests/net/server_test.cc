@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -241,6 +242,36 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(each_thread_is_started_before_it_serves) {
   const auto clients = serving.come(9);
   for (const Descriptor& client : clients) BOOST_TEST(serving.echoes(client));
   BOOST_TEST(!unstarted);
+}
+
+POLLARD_EACH_BACKEND(each_thread_has_the_options_that_it_is_given) {
+  std::mutex mutex;
+  std::vector<std::string> pollers;
+  std::promise<void> thrown;
+  ConnectionHandlers handlers = echo();
+  handlers.on_disconnect = [](const TcpConnectionPtr&, const DisconnectReason&) {
+    throw std::runtime_error("thrown");
+  };
+  TcpServerOptions options;
+  options.threads = 2;
+  options.thread_options = [&](unsigned thread) {
+    EventLoopOptions own{.receive_buffer_bytes = 8192};
+    if (thread == 0) own.poller = "poll";
+    own.on_exception = [&](const std::exception_ptr&) { thrown.set_value(); };
+    return own;
+  };
+  options.on_thread_start = [&](EventLoop& loop) {
+    const std::lock_guard lock(mutex);
+    pollers.emplace_back(loop.poller_name());
+  };
+  EventLoop loop({.poller = backend});
+  TcpServer server(loop, Address::loopback(0), std::move(handlers), std::move(options));
+  server.start();
+  BOOST_TEST((pollers == std::vector<std::string>{"poll", backend}));
+  { const Descriptor client = connect_to(server.address()); }
+  run_until(loop, [&, done = thrown.get_future()] {
+    return done.wait_for(0s) != std::future_status::timeout;
+  });
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_thread_that_cant_start_is_an_error_of_start) {

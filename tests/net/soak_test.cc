@@ -10,10 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/base/random.h"
 #include "pollard/net/tcp_client.h"
 #include "pollard/net/tcp_server.h"
+#include "pollard/platform/system_calls.h"
 #include "pollard/tests/support/connected.h"
+#include "pollard/tests/support/dice.h"
+#include "pollard/tests/support/effort.h"
 #include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
@@ -30,21 +32,6 @@ std::string stream_part(std::uint64_t stream, std::uint64_t from, std::size_t si
   for (std::size_t i = 0; i < size; ++i) part[i] = byte_of(stream, from + i);
   return part;
 }
-
-// Randomness for whoever asks, in whatever thread.
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : random_(seed) {}
-  std::uint64_t up_to(std::uint64_t bound) {
-    const std::lock_guard lock(mutex_);
-    return random_.up_to(bound);
-  }
-  bool one_in(std::uint64_t times) { return up_to(times - 1) == 0; }
-
- private:
-  std::mutex mutex_;
-  SplitMix64 random_;
-};
 
 // Interrupts and shortens calls now and then. An edge tells once, so there a receive isn't
 // shortened: that is what a kernel does only at the end of what it has.
@@ -177,6 +164,7 @@ ConnectionHandlers echo(Dice& dice) {
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(whatever_happens_no_byte_is_wrong_and_nothing_is_left) {
   constexpr std::uint64_t kTalkers = 12;
+  const bool simulated = &platform::system_calls() != &platform::real_system_calls();
   const std::size_t descriptors = open_descriptors();
   Dice dice(std::hash<std::string>()(backend.poller));
   {
@@ -198,10 +186,13 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(whatever_happens_no_byte_is_wrong_and_nothing_i
           std::make_unique<Talker>(loop, server.address(), options, dice, number + 1));
     }
     bool over = false;
-    const Timer end = loop.after(1500ms, [&] { over = true; });
+    // Simulated seconds are full of work, and cost more than real ones.
+    const std::chrono::milliseconds length(repeated(simulated ? 200 : 1500));
+    const Timer end = loop.after(length, [&] { over = true; });
     const auto all = [&](auto condition) { return std::ranges::all_of(talkers, condition); };
+    const std::uint64_t enough = repeated(10'000);
     run_until(loop, [&] {
-      return over && all([](const auto& one) { return one->lives > 2 && one->verified > 10'000; });
+      return over && all([&](const auto& one) { return one->lives > 2 && one->verified > enough; });
     });
     BOOST_TEST(all([](const auto& one) { return !one->wrong; }), "an echo isn't what was sent");
     // Half of them go in good order, the others as they are.

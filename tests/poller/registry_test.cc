@@ -231,7 +231,7 @@ class OptimisticPoller final : public Poller {
 
  private:
   std::error_code apply(int, Interest, Interest) override { return {}; }
-  std::error_code collect(std::optional<Duration>) override {
+  platform::Result collect(Duration) override {
     for_each_applied([this](int fd, Interest) { report(fd, Ready::kReadable | Ready::kWritable); });
     return {};
   }

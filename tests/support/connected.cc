@@ -14,13 +14,15 @@
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/socket.h"
+#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {
 
-std::size_t must(ssize_t result, const char* what) {
-  if (result < 0) throw std::system_error(errno, std::system_category(), what);
-  return static_cast<std::size_t>(result);
+std::size_t must(std::ptrdiff_t answer, const char* what) {
+  const platform::Result result(answer);
+  if (!result.ok()) throw std::system_error(result.error(), what);
+  return result.count();
 }
 
 Address peer_of(const Descriptor& socket) {
@@ -97,7 +99,7 @@ Connected::Connected(const BackendCase& backend, Pair pair)
 }
 
 void Connected::open() {
-  const auto shared = std::make_shared<const ConnectionHandlers>(std::move(handlers));
+  const auto shared = share_handlers(std::move(handlers));
   group = std::make_shared<ConnectionGroup>(loop, shared, options);
   bool opened = false;
   loop.post([&] {
@@ -140,10 +142,9 @@ void Connected::end_peer() { end_sending(peer.get()); }
 
 Meets peek(int fd) {
   char byte = 0;
-  const ssize_t got = ::recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (got > 0) return Meets::kData;
-  if (got == 0) return Meets::kEnd;
-  return errno == EAGAIN || errno == EWOULDBLOCK ? Meets::kNothing : Meets::kError;
+  const platform::Result got(kernel_calls().recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT));
+  if (!got.ok()) return got.would_block() ? Meets::kNothing : Meets::kError;
+  return got.count() > 0 ? Meets::kData : Meets::kEnd;
 }
 
 std::ostream& operator<<(std::ostream& out, Meets meets) {
@@ -159,19 +160,21 @@ Descriptor connect_to(const Address& address) {
 
 bool has_newcomer(const Listener& listener) {
   pollfd record{.fd = listener.fd.get(), .events = POLLIN, .revents = 0};
-  return must(::poll(&record, 1, 0), "poll") > 0;
+  return must(kernel_calls().poll(&record, 1, 0), "poll") > 0;
 }
 
 std::size_t write_some(int fd, std::string_view text) {
   if (text.empty()) return 0;
-  const ssize_t sent = ::send(fd, text.data(), text.size(), platform::kSendFlags);
-  if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
-  return must(sent, "send");
+  const std::ptrdiff_t sent =
+      kernel_calls().send(fd, text.data(), text.size(), platform::kSendFlags);
+  return platform::Result(sent).would_block() ? 0 : must(sent, "send");
 }
 
-void end_sending(int fd) { must(::shutdown(fd, SHUT_WR), "shutdown"); }
+void end_sending(int fd) { must(kernel_calls().shutdown(fd, SHUT_WR), "shutdown"); }
 
-void send_urgent(int fd, char byte) { must(::send(fd, &byte, 1, MSG_OOB), "send MSG_OOB"); }
+void send_urgent(int fd, char byte) {
+  must(kernel_calls().send(fd, &byte, 1, MSG_OOB), "send MSG_OOB");
+}
 
 void shrink_buffers(int fd, int bytes) {
   static_cast<void>(platform::set_send_buffer(fd, bytes));
@@ -191,7 +194,7 @@ void send_descriptor(int fd, std::string_view text, int passed) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof passed);
   std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
-  must(::sendmsg(fd, &message, 0), "sendmsg SCM_RIGHTS");
+  must(kernel_calls().sendmsg(fd, &message, 0), "sendmsg SCM_RIGHTS");
 }
 
 std::size_t open_descriptors() {

@@ -2,14 +2,16 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <utility>
 #include <vector>
 
+#include "pollard/platform/sim/kernel.h"
 #include "pollard/poller/registry.h"
-#include "pollard/tests/support/simulated_kqueue.h"
 
 namespace pollard::testing {
 namespace {
@@ -22,6 +24,7 @@ struct Noted {
   EachBackend::Body body;
   const char* file;
   std::size_t line;
+  const char* needs_real;
 };
 
 // Filled by constructors of statics, whose order among files is open.
@@ -42,12 +45,13 @@ bool is_required(const std::string& poller) {
   return std::ranges::count(required_pollers(), poller) != 0;
 }
 
-// Why the backend doesn't work here; its probe runs once, however many cases ask.
+// Why the backend doesn't work on the kernel in force; its probe runs once, however many cases ask.
 std::string reason_against(const PollerEntry& entry) {
-  static std::map<std::string, std::string> reasons;
-  const auto known = reasons.find(entry.name);
+  static std::map<std::pair<std::string, bool>, std::string> reasons;
+  const std::pair key(entry.name, sim::Kernel::current() != nullptr);
+  const auto known = reasons.find(key);
   if (known != reasons.end()) return known->second;
-  return reasons.emplace(entry.name, why_unusable(entry)).first->second;
+  return reasons.emplace(key, why_unusable(entry)).first->second;
 }
 
 unit_test::test_suite* suite_named(const std::string& name) {
@@ -60,39 +64,68 @@ unit_test::test_suite* suite_named(const std::string& name) {
   return suite;
 }
 
-// A suite's worth of backend: under which name it is shown, and what makes it run.
+// Buffers as long as Linux makes them, and calls that take what they really do on a machine that
+// has other things to do as well.
+sim::KernelOptions like_this_machine() {
+  return {
+      .send_buffer = 2621440, .receive_buffer = 393216, .call_time = std::chrono::microseconds(5)};
+}
+
+// A suite's worth of backend: under which name it is shown, and on which kernel it runs.
 struct Subject {
   PollerEntry entry;
   std::string suite;
   bool simulated = false;
 
   [[nodiscard]] std::string reason_against() const {
-    return simulated ? why_no_simulated_kqueue() : testing::reason_against(entry);
+    std::optional<sim::Kernel> kernel;
+    if (simulated) kernel.emplace();
+    return testing::reason_against(entry);
   }
-  [[nodiscard]] bool required() const { return !simulated && is_required(entry.name); }
+  [[nodiscard]] bool required() const { return suite == entry.name && is_required(entry.name); }
 };
+
+// A suite that has the name of a real backend, and isn't, says so when it begins.
+void announce(const Subject& subject) {
+  static std::set<std::string> announced;
+  if (!subject.simulated || subject.suite != subject.entry.name) return;
+  if (!announced.insert(subject.suite).second) return;
+  std::cout << "note: " << subject.suite
+            << " runs on the simulated kernel, for the real one has none: "
+            << testing::reason_against(subject.entry) << std::endl;
+}
+
+boost::test_tools::assertion_result may_run(const Subject& subject, const Noted& body) {
+  std::string reason = subject.reason_against();
+  if (subject.required()) reason.clear();  // the case fails with it
+  if (reason.empty() && subject.simulated && *body.needs_real != '\0') {
+    reason = std::string("the simulated kernel has no such thing: ") + body.needs_real;
+  }
+  boost::test_tools::assertion_result runs(reason.empty());
+  if (!runs) runs.message() << reason;
+  return runs;
+}
+
+void run(const Subject& subject, const Noted& body, Trigger trigger) {
+  announce(subject);
+  const std::string reason = testing::reason_against(subject.entry);
+  BOOST_REQUIRE_MESSAGE(!subject.required() || reason.empty(),
+                        "a required poller doesn't work: " << reason);
+  std::optional<sim::Kernel> kernel;
+  if (subject.simulated) kernel.emplace(like_this_machine());
+  body.body({.poller = subject.entry.name, .trigger = trigger});
+}
 
 void add_case(const Subject& subject, const std::string& suite, const Noted& body,
               Trigger trigger) {
   auto* const added = unit_test::make_test_case(
-      [subject, body, trigger] {
-        const std::string reason = subject.reason_against();
-        BOOST_REQUIRE_MESSAGE(reason.empty(), "a required poller doesn't work: " << reason);
-        std::optional<SimulatedKqueue> simulation;
-        if (subject.simulated) simulation.emplace();
-        body.body({.poller = subject.entry.name, .trigger = trigger});
-      },
-      body.name, body.file, body.line);
-  added->add_precondition([subject](unit_test::test_unit_id) {
-    const std::string reason = subject.reason_against();
-    boost::test_tools::assertion_result runs(reason.empty() || subject.required());
-    if (!runs) runs.message() << reason;
-    return runs;
-  });
+      [subject, body, trigger] { run(subject, body, trigger); }, body.name, body.file, body.line);
+  added->add_precondition(
+      [subject, body](unit_test::test_unit_id) { return may_run(subject, body); });
   suite_named(suite)->add(added);
 }
 
-void add_cases(const Subject& subject, const Noted& body) {
+void add_body(const Subject& subject, const Noted& body) {
   const bool edges = subject.entry.capabilities.edge_triggered;
   if (body.backends == Backends::kWithEdges && !edges) return;
   const bool level_only = body.backends == Backends::kAll || !edges;
@@ -100,6 +133,10 @@ void add_cases(const Subject& subject, const Noted& body) {
   if (body.backends == Backends::kEachTrigger && edges) {
     add_case(subject, subject.suite + "-level", body, Trigger::kLevel);
   }
+}
+
+void add_cases(const Subject& subject) {
+  for (const Noted& body : noted()) add_body(subject, body);
 }
 
 // A required name that isn't even registered has no suite that could fail.
@@ -112,19 +149,19 @@ void add_missing(const std::string& name) {
 }  // namespace
 
 EachBackend::EachBackend(Backends backends, const char* name, Body body, const char* file,
-                         std::size_t line) {
-  noted().push_back({backends, name, body, file, line});
+                         std::size_t line, const char* needs_real) {
+  noted().push_back({backends, name, std::move(body), file, line, needs_real});
 }
 
 void build_backend_suites() {
   if (noted().empty()) return;
   const std::vector<PollerEntry> entries = registered_pollers();
   for (const PollerEntry& entry : entries) {
-    for (const Noted& body : noted()) add_cases({.entry = entry, .suite = entry.name}, body);
-    // Where there is no kqueue its backend runs all the same, against a simulated one.
-    if (entry.name != "kqueue" || reason_against(entry).empty()) continue;
-    const Subject simulated{.entry = entry, .suite = "kqueue-simulated", .simulated = true};
-    for (const Noted& body : noted()) add_cases(simulated, body);
+    // Real where it can be; both where both can be.
+    const bool real = reason_against(entry).empty() || is_required(entry.name);
+    if (real) add_cases({.entry = entry, .suite = entry.name});
+    add_cases(
+        {.entry = entry, .suite = (real ? "simulated-" : "") + entry.name, .simulated = true});
   }
   for (const std::string& name : required_pollers()) {
     if (std::ranges::find(entries, name, &PollerEntry::name) == entries.end()) add_missing(name);

@@ -6,12 +6,18 @@
 //     …
 //   }
 //
-// A backend that can't run here has its cases shown as skipped, with the reason; one that is listed
-// in the environment variable POLLARD_REQUIRED_POLLERS fails instead. Where there is no kqueue, the
-// suite "kqueue-simulated" runs its backend against a simulated one.
+// Every body runs on two kernels. The suite "epoll" is epoll on the real one, "simulated-epoll" is
+// the same on the simulated one (platform/sim/). Where the real kernel lacks the mechanism, as
+// Linux lacks kqueue, the suite "kqueue" runs on the simulated one, and says so.
+//
+// A backend that can't run anywhere has its cases shown as skipped, with the reason; one that is
+// listed in the environment variable POLLARD_REQUIRED_POLLERS must run on the real kernel, and
+// fails otherwise. A body that needs the real kernel says why (POLLARD_EACH_REAL_BACKEND), and is
+// shown as skipped on the simulated one.
 #pragma once
 
 #include <boost/test/unit_test.hpp>
+#include <functional>
 #include <string>
 
 #include "pollard/poller/poller.h"
@@ -35,8 +41,10 @@ enum class Backends : unsigned char {
 /// Notes a body from the constructor of a static; the macros below make one.
 class EachBackend {
  public:
-  using Body = void (*)(const BackendCase&);
-  EachBackend(Backends backends, const char* name, Body body, const char* file, std::size_t line);
+  using Body = std::function<void(const BackendCase&)>;
+  /// `needs_real` is why it can't run on the simulated kernel; empty where it can.
+  EachBackend(Backends backends, const char* name, Body body, const char* file, std::size_t line,
+              const char* needs_real = "");
 };
 
 /// Builds the suites from what was noted and what the registry holds; main() calls it.
@@ -44,23 +52,31 @@ void build_backend_suites();
 
 }  // namespace pollard::testing
 
-#define POLLARD_BACKEND_TEST(backends, test_name, parameter, argument)                            \
+#define POLLARD_BACKEND_TEST(backends, test_name, parameter, argument, needs_real)                \
   static void test_name(parameter);                                                               \
   static const ::pollard::testing::EachBackend test_name##_cases(                                 \
       ::pollard::testing::Backends::backends, #test_name,                                         \
       [](const ::pollard::testing::BackendCase& backend_case) { test_name(argument); }, __FILE__, \
-      __LINE__);                                                                                  \
+      __LINE__, needs_real);                                                                      \
   static void test_name([[maybe_unused]] parameter)
 
 /// The body has a parameter `const std::string& backend`, the poller's name.
 #define POLLARD_EACH_BACKEND(test_name) \
-  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller)
+  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller, "")
+
+/// The same, for what only the real kernel has; `why` says what.
+#define POLLARD_EACH_REAL_BACKEND(test_name, why) \
+  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller, why)
 
 /// The same, for the backends that have edges.
 #define POLLARD_EACH_EDGE_BACKEND(test_name) \
-  POLLARD_BACKEND_TEST(kWithEdges, test_name, const std::string& backend, backend_case.poller)
+  POLLARD_BACKEND_TEST(kWithEdges, test_name, const std::string& backend, backend_case.poller, "")
 
 /// The body has a parameter `const BackendCase& backend`.
 #define POLLARD_EACH_BACKEND_AND_TRIGGER(test_name)                                             \
   POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
-                       backend_case)
+                       backend_case, "")
+
+#define POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(test_name, why)                                   \
+  POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
+                       backend_case, why)

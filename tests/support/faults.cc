@@ -91,7 +91,8 @@ namespace {
 std::ptrdiff_t send_shortened(const SystemCalls& calls, int fd, const msghdr* message, int flags,
                               std::size_t most_bytes) {
   std::vector<iovec> pieces;
-  for (const iovec& piece : std::span(message->msg_iov, message->msg_iovlen)) {
+  const auto count = static_cast<std::size_t>(message->msg_iovlen);  // an int on the BSDs
+  for (const iovec& piece : std::span(message->msg_iov, count)) {
     if (most_bytes == 0) break;
     pieces.push_back({piece.iov_base, std::min(piece.iov_len, most_bytes)});
     most_bytes -= pieces.back().iov_len;
@@ -146,10 +147,12 @@ SystemCalls Faults::State::table() {
   table.pread = Hook<Call::kPread, &SystemCalls::pread>::call;
   table.open = Hook<Call::kOpen, &SystemCalls::open>::call;
   table.unlink = Hook<Call::kUnlink, &SystemCalls::unlink>::call;
+  table.lstat = Hook<Call::kLstat, &SystemCalls::lstat>::call;
   table.fcntl = Hook<Call::kFcntl, &SystemCalls::fcntl>::call;
   table.pipe = Hook<Call::kPipe, &SystemCalls::pipe>::call;
   table.pipe2 = Hook<Call::kPipe2, &SystemCalls::pipe2>::call;
   table.eventfd = Hook<Call::kEventfd, &SystemCalls::eventfd>::call;
+  table.sigaction = Hook<Call::kSigaction, &SystemCalls::sigaction>::call;
   table.socket = Hook<Call::kSocket, &SystemCalls::socket>::call;
   table.bind = Hook<Call::kBind, &SystemCalls::bind>::call;
   table.listen = Hook<Call::kListen, &SystemCalls::listen>::call;
@@ -174,8 +177,19 @@ SystemCalls Faults::State::table() {
   table.poll = Hook<Call::kPoll, &SystemCalls::poll>::call;
   table.ppoll = Hook<Call::kPpoll, &SystemCalls::ppoll>::call;
   table.pselect = Hook<Call::kPselect, &SystemCalls::pselect>::call;
+  table.getaddrinfo = Hook<Call::kGetaddrinfo, &SystemCalls::getaddrinfo>::call;
+  table.freeaddrinfo = [](addrinfo* found) {
+    const auto replacement = detail::Replacement<&SystemCalls::freeaddrinfo>::get();
+    if (replacement != nullptr) return (*replacement)(found);
+    active.load()->underlying->freeaddrinfo(found);
+  };
   table.clock_gettime = Hook<Call::kClockGettime, &SystemCalls::clock_gettime>::call;
   return table;
+}
+
+const SystemCalls& kernel_calls() {
+  const Faults::State* const active = Faults::State::active.load();
+  return active == nullptr ? platform::system_calls() : *active->underlying;
 }
 
 Faults::Faults() : underlying_(platform::system_calls()), state_(std::make_unique<State>()) {

@@ -29,10 +29,12 @@ enum class Call : std::uint8_t {
   kPread,
   kOpen,
   kUnlink,
+  kLstat,
   kFcntl,
   kPipe,
   kPipe2,
   kEventfd,
+  kSigaction,
   kSocket,
   kBind,
   kListen,
@@ -57,6 +59,7 @@ enum class Call : std::uint8_t {
   kPoll,
   kPpoll,
   kPselect,
+  kGetaddrinfo,
   kClockGettime,
   kWait,       ///< epoll_wait, epoll_pwait2, kevent, poll, ppoll, pselect
   kAnyAccept,  ///< accept, accept4
@@ -72,6 +75,9 @@ struct Which {
   std::size_t after = 0;
   std::size_t times = 1;
 };
+
+/// The kernel in force, real or simulated, without the faults that are in force too.
+[[nodiscard]] const platform::SystemCalls& kernel_calls();
 
 /// In force while it lives; made before the loops and pollers that it is to befall, destroyed after
 /// them. One at a time. All operations: any thread.
@@ -108,6 +114,7 @@ class Faults {
 
  private:
   struct State;
+  friend const platform::SystemCalls& kernel_calls();
 
   const platform::SystemCalls& underlying_;
   std::unique_ptr<State> state_;

@@ -6,7 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <boost/test/unit_test.hpp>
+#include <cerrno>
+#include <system_error>
 
 namespace pollard::testing {
 
@@ -14,7 +15,7 @@ namespace pollard::testing {
 template <class Body>
 [[nodiscard]] int status_of_child(Body body) {
   const pid_t child = ::fork();
-  BOOST_TEST_REQUIRE(child >= 0);
+  if (child < 0) throw std::system_error(errno, std::system_category(), "fork");
   if (child == 0) {
     ::alarm(20);  // nobody watches here
     ::_exit(body());
@@ -28,14 +29,14 @@ template <class Body>
 /// Whether `body` answers true there.
 template <class Body>
 [[nodiscard]] bool true_in_child(Body body) {
-  const int status = status_of_child([&] { return body() ? 0 : 1; });
+  int status = status_of_child([&] { return body() ? 0 : 1; });  // Darwin's macros want it variable
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /// Whether `body` ends its process by an assertion; its last words are not shown.
 template <class Body>
 [[nodiscard]] bool aborts(Body body) {
-  const int status = status_of_child([&] {
+  int status = status_of_child([&] {
     ::signal(SIGABRT, SIG_DFL);  // Boost.Test's handler would jump into the parent's tests
     ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
     body();

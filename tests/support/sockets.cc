@@ -7,41 +7,80 @@
 #include <unistd.h>
 
 #include <array>
-#include <boost/test/unit_test.hpp>
+#include <atomic>
 #include <cerrno>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include "pollard/platform/io.h"
 #include "pollard/platform/poll.h"
 #include "pollard/platform/process.h"
 #include "pollard/platform/socket.h"
+#include "pollard/platform/socket_address.h"
+#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {
 
-// Throwing, and not BOOST_REQUIRE, whose every use is a checkpoint: helpers run on any thread.
-int must(int result, const char* what) {
-  if (result < 0) throw std::system_error(errno, std::system_category(), what);
-  return result;
-}
-
+// Throwing, and not an assertion of the test's framework: helpers run on any thread, and without
+// one.
 void must(const platform::Result& result, const char* what) {
   if (!result.ok()) throw std::system_error(result.error(), what);
 }
 
+// A call of the table's.
+std::ptrdiff_t must(std::ptrdiff_t answer, const char* what) {
+  must(platform::Result(answer), what);
+  return answer;
+}
+
+// A call of the C library's.
+int must_in_library(int result, const char* what) {
+  if (result < 0) throw std::system_error(errno, std::system_category(), what);
+  return result;
+}
+
+// Without the faults that a test has scripted: it is the library that they are to befall.
+const platform::SystemCalls& kernel() { return kernel_calls(); }
+
 void wait_for(int fd, short events) {
   pollfd record{.fd = fd, .events = events, .revents = 0};
-  while (must(::poll(&record, 1, -1), "poll") == 0) {
+  while (must(kernel().poll(&record, 1, -1), "poll") == 0) {
   }
 }
 
-// send or write, of the kernel itself and never raising SIGPIPE.
+// send or write, never raising SIGPIPE.
 std::ptrdiff_t put(int fd, const void* bytes, std::size_t size) {
-  const platform::SystemCalls& kernel = platform::real_system_calls();
-  const std::ptrdiff_t sent = kernel.send(fd, bytes, size, platform::kSendFlags);
+  const std::ptrdiff_t sent = kernel().send(fd, bytes, size, platform::kSendFlags);
   const bool no_socket = sent == -static_cast<std::ptrdiff_t>(std::errc::not_a_socket);
-  return no_socket ? kernel.write(fd, bytes, size) : sent;
+  return no_socket ? kernel().write(fd, bytes, size) : sent;
+}
+
+std::ptrdiff_t peek(int fd, void* bytes, std::size_t size) {
+  return kernel().recv(fd, bytes, size, MSG_PEEK);
+}
+
+Descriptor make_unix_socket() {
+  Descriptor fd(static_cast<int>(must(kernel().socket(AF_UNIX, SOCK_STREAM, 0), "socket")));
+  must(platform::make_nonblocking(fd.get()), "fcntl");
+  return fd;
+}
+
+// Binds to a path that nobody has yet. Processes in sandboxes may share a number and /tmp.
+platform::Endpoint bind_somewhere(int fd) {
+  static std::atomic<unsigned> count{0};
+  for (;;) {
+    platform::Endpoint place{.family = platform::Family::kUnix};
+    place.path = std::make_shared<const std::string>("/tmp/pollard-" + std::to_string(::getpid()) +
+                                                     "-" + std::to_string(++count));
+    const platform::SocketAddress address = platform::to_socket_address(place);
+    const platform::Result bound(kernel().bind(fd, address.get(), address.size));
+    if (bound.is(std::errc::address_in_use)) continue;
+    must(bound, "bind");
+    return place;
+  }
 }
 
 platform::Endpoint loopback() {
@@ -52,12 +91,22 @@ platform::Endpoint loopback() {
 
 }  // namespace
 
+// By a listener, for the table of system calls has no socketpair.
 Pair socket_pair() {
-  int fds[2];
-  must(::socketpair(AF_UNIX, SOCK_STREAM, 0, fds), "socketpair");
-  Pair pair{Descriptor(fds[0]), Descriptor(fds[1])};
-  must(platform::make_nonblocking(fds[0]), "fcntl");
-  must(platform::make_nonblocking(fds[1]), "fcntl");
+  const Descriptor listener = make_unix_socket();
+  const platform::Endpoint place = bind_somewhere(listener.get());
+  must(kernel().listen(listener.get(), 1), "listen");
+  Pair pair;
+  pair.near = make_unix_socket();
+  const platform::SocketAddress address = platform::to_socket_address(place);
+  const platform::Result connected(kernel().connect(pair.near.get(), address.get(), address.size));
+  if (!connected.is(std::errc::operation_in_progress)) must(connected, "connect");
+  wait_readable(listener.get());
+  const std::ptrdiff_t far = kernel().accept(listener.get(), nullptr, nullptr);
+  pair.far.reset(static_cast<int>(must(far, "accept")));
+  must(platform::make_nonblocking(pair.far.get()), "fcntl");
+  must(kernel().unlink(place.path->c_str()), "unlink");
+  wait_writable(pair.near.get());
   return pair;
 }
 
@@ -83,6 +132,11 @@ Listener listen_on_loopback(int backlog) {
   must(platform::listen_socket(listener.fd.get(), backlog), "listen");
   must(platform::local_endpoint(listener.fd.get(), listener.endpoint), "getsockname");
   return listener;
+}
+
+SilentListener::SilentListener() {
+  // The first few fit in; who comes behind them waits.
+  while (waiting.size() < 10) waiting.push_back(start_connecting(listener.endpoint));
 }
 
 Descriptor start_connecting(const platform::Endpoint& to) {
@@ -122,22 +176,23 @@ void reset_connection(Descriptor& fd) {
 }
 
 Descriptor move_to(Descriptor fd, int number) {
-  if (platform::is_open(number)) throw std::logic_error("that descriptor number is taken");
-  Descriptor moved(must(::dup2(fd.get(), number), "dup2"));
-  must(::fcntl(number, F_SETFD, FD_CLOEXEC), "fcntl");
+  Descriptor moved = duplicate(fd.get(), number);
+  if (moved.get() != number) throw std::logic_error("that descriptor number is taken");
   return moved;
 }
 
 Descriptor duplicate(int fd, int at_least) {
-  return Descriptor(must(::fcntl(fd, F_DUPFD_CLOEXEC, at_least), "F_DUPFD_CLOEXEC"));
+  const std::ptrdiff_t made = kernel().fcntl(fd, F_DUPFD_CLOEXEC, at_least);
+  return Descriptor(static_cast<int>(must(made, "F_DUPFD_CLOEXEC")));
 }
 
 Descriptor temporary_file(std::string_view content) {
   std::string path = "/tmp/pollard-test-XXXXXX";
-  Descriptor file(must(::mkstemp(path.data()), "mkstemp"));
-  must(::unlink(path.c_str()), "unlink");
-  must(static_cast<int>(::write(file.get(), content.data(), content.size())), "write");
-  must(static_cast<int>(::lseek(file.get(), 0, SEEK_SET)), "lseek");
+  Descriptor file(must_in_library(::mkstemp(path.data()), "mkstemp"));
+  must_in_library(::unlink(path.c_str()), "unlink");
+  const ssize_t written = ::write(file.get(), content.data(), content.size());
+  must_in_library(static_cast<int>(written), "write");
+  must_in_library(static_cast<int>(::lseek(file.get(), 0, SEEK_SET)), "lseek");
   return file;
 }
 
@@ -170,7 +225,7 @@ std::string read_text(int fd, std::size_t most) {
   std::array<char, 16 * 1024> block;
   while (text.size() < most) {
     const std::size_t wanted = std::min(most - text.size(), block.size());
-    const ssize_t got = ::read(fd, block.data(), wanted);
+    const std::ptrdiff_t got = kernel().read(fd, block.data(), wanted);
     if (got <= 0) break;
     text.append(block.data(), static_cast<std::size_t>(got));
   }
@@ -185,15 +240,14 @@ void wait_for_end(int fd) {
   // No portable call asks for the end alone; where the end is known only by reading, peeking past
   // what is there does.
   std::array<char, 64 * 1024> space;
-  const ssize_t there = ::recv(fd, space.data(), space.size(), MSG_PEEK);
+  const std::ptrdiff_t there = peek(fd, space.data(), space.size());
   if (there < 0) return wait_readable(fd);
   if (platform::kPollPeerEnd != 0) wait_for(fd, platform::kPollPeerEnd);
 }
 
 std::error_code read_error(int fd) {
   char byte = 0;
-  const ssize_t got = ::recv(fd, &byte, 1, MSG_PEEK);
-  return {got < 0 ? errno : 0, std::system_category()};
+  return platform::Result(peek(fd, &byte, 1)).error();
 }
 
 }  // namespace pollard::testing

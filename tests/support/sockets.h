@@ -1,11 +1,13 @@
 // The descriptors that tests play with: pairs, pipes, listeners, connections that end in every way.
-// All are non-blocking and close-on-exec. What can't be made fails the test.
+// All are non-blocking and close-on-exec. They are made of the table of system calls, so on the
+// kernel that is in force, simulated ones included. What can't be made throws std::system_error.
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/endpoint.h"
@@ -36,6 +38,13 @@ struct Listener {
   platform::Endpoint endpoint;
 };
 [[nodiscard]] Listener listen_on_loopback(int backlog = 128);
+
+/// One whose backlog is full: what connects to it gets no answer.
+struct SilentListener {
+  SilentListener();
+  Listener listener = listen_on_loopback(0);
+  std::vector<Descriptor> waiting;
+};
 
 /// A TCP socket that was told to connect; it may still be at it.
 [[nodiscard]] Descriptor start_connecting(const platform::Endpoint& to);
@@ -74,7 +83,7 @@ std::size_t fill(int fd);
 /// nothing yet, or after an error.
 std::string read_text(int fd, std::size_t most = 1U << 20U);
 
-/// Waits, by poll(2) and not by the library, until one recv or accept would not block.
+/// Waits, by poll(2) and not by a poller, until one recv or accept would not block.
 void wait_readable(int fd);
 void wait_writable(int fd);
 

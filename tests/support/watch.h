@@ -1,5 +1,5 @@
-// What the tests of the pollers have in common: a poller that must not fail, and events that
-// compare.
+// What the tests of the pollers' insides have in common: a poller that must not fail, and events
+// that compare. The conformance kit has its own, which needs no Boost.Test.
 #pragma once
 
 #include <algorithm>
@@ -60,9 +60,6 @@ class Watch {
   void add(const Descriptor& fd, Interest interest, Trigger trigger = Trigger::kLevel) {
     add(fd.get(), interest, trigger);
   }
-  void modify(const Descriptor& fd, Interest interest) {
-    BOOST_TEST_REQUIRE(poller_->modify(fd.get(), interest) == std::error_code());
-  }
   void remove(const Descriptor& fd) {
     BOOST_TEST_REQUIRE(poller_->remove(fd.get()) == std::error_code());
   }
@@ -95,50 +92,9 @@ class Watch {
     return {.readable = found->second.readable, .writable = found->second.writable};
   }
 
-  /// The event of a descriptor that is going to be ready.
-  Event await(const Descriptor& fd) {
-    const MonotonicTime deadline = platform::monotonic_now() + kPatience;
-    do {
-      const auto events = collect(kPatience);
-      const auto found = events.find(fd.get());
-      if (found != events.end()) return found->second;
-    } while (platform::monotonic_now() < deadline);
-    BOOST_FAIL("the event never came");
-    return {};
-  }
-
-  /// Waits until `fd` is ready in at least these ways, however many events that takes.
-  void await(const Descriptor& fd, Ready wanted) {
-    Ready seen;
-    while ((wanted.readable && !seen.readable) || (wanted.writable && !seen.writable)) {
-      const Event event = await(fd);
-      seen.readable |= event.readable;
-      seen.writable |= event.writable;
-    }
-  }
-
  private:
   std::unique_ptr<Poller> poller_;
 };
-
-/// The wait sleeps for its whole time and finds nothing: no event, and no spin.
-inline void expect_silence(Watch& watch, Duration time = 20ms) {
-  const MonotonicTime start = platform::monotonic_now();
-  BOOST_TEST(watch.collect(time).empty());
-  BOOST_TEST((platform::monotonic_now() - start >= time), "the wait ended before its time");
-}
-
-/// Nothing is found for this long, in a bounded number of waits: one may end early, all mustn't.
-inline void expect_no_spin(Watch& watch, Duration time = 20ms, int most_waits = 4) {
-  const MonotonicTime deadline = platform::monotonic_now() + time;
-  int waits = 0;
-  for (MonotonicTime now = platform::monotonic_now(); now < deadline;
-       now = platform::monotonic_now()) {
-    BOOST_TEST(watch.collect(deadline - now).empty());
-    if (++waits > most_waits) break;
-  }
-  BOOST_TEST(waits <= most_waits, "the wait returns again and again with nothing");
-}
 
 }  // namespace pollard::testing
 

@@ -1,5 +1,6 @@
 #include "pollard/tests/support/watchdog.h"
 
+#include <algorithm>
 #include <boost/test/tree/observer.hpp>
 #include <boost/test/unit_test.hpp>
 #include <condition_variable>
@@ -15,6 +16,12 @@ namespace pollard::testing {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// An emulated machine is many times slower, which POLLARD_TEST_PATIENCE=10 allows for.
+int patience() {
+  const char* const times = std::getenv("POLLARD_TEST_PATIENCE");
+  return times == nullptr ? 1 : std::max(1, std::atoi(times));
+}
 
 class Watchdog final : public boost::unit_test::test_observer {
  public:
@@ -53,8 +60,8 @@ class Watchdog final : public boost::unit_test::test_observer {
 
  private:
   void set_limit(std::chrono::seconds limit) {
-    limit_ = limit;
-    deadline_ = Clock::now() + limit;
+    limit_ = limit * patience();
+    deadline_ = Clock::now() + limit_;
     changed_.notify_all();
   }
 

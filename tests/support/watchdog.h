@@ -1,4 +1,5 @@
 // No test hangs: a case that runs for too long is named on standard error, and the program aborts.
+// The environment variable POLLARD_TEST_PATIENCE is how many times longer than usual is too long.
 #pragma once
 
 #include <chrono>

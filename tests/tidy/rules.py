@@ -17,6 +17,10 @@ MAY_INCLUDE = {
     "tests": {"base", "platform", "poller", "net", "tests"},
     "bench": {"base", "platform", "poller", "net", "tests"},
 }
+# Where the system is reached through platform/ alone. The bench compares with programs that reach
+# it by themselves (its floors and peers), and gives them work; but ours are as a user's are.
+ABOVE_SEAM = ["base", "poller", "net", "examples"]
+OURS_IN_BENCH = ("bench/ours/", "bench/parts/")
 MAX_COLUMNS = 100
 MAX_FUNCTION_LINES = 70
 
@@ -39,6 +43,9 @@ class File:
         self.is_header = path.endswith(".h")
         self.is_cpp = path.endswith((".h", ".cc"))
         self.in_library = self.folder in FOLDERS
+        self.is_simulator = path.startswith("platform/sim/")
+        # Which calls only what is beneath it: the library above the seam, and who uses it.
+        self.above_seam = self.folder in ABOVE_SEAM or path.startswith(OURS_IN_BENCH)
         self._code = None
 
     @property
@@ -72,16 +79,16 @@ def conditionals(file):
 
 
 def system_headers(file):
-    """only platform/ (and a test) includes a system's header: include what platform/ offers, or the
-    C++ header (<cstring> for <string.h>)"""
-    if file.is_cpp and file.folder in ("base", "poller", "net", "examples"):
-        pattern = r"^[ \t]*#[ \t]*include[ \t]*<([^>]*\.h|cerrno)>"
+    """only platform/ (and a test, and what the bench compares with) includes a system's header:
+    include what platform/ offers, or the C++ header (<cstring> for <string.h>)"""
+    if file.is_cpp and file.above_seam:
+        pattern = r"^[ \t]*#[ \t]*include[ \t]*<(?!benchmark/)([^>]*\.h|cerrno)>"
         yield from _matching_lines(file.code, pattern)
 
 
 def errno(file):
     """errno is read in platform/ alone: take the std::error_code that its functions return"""
-    if file.is_cpp and file.folder in ("base", "poller", "net", "examples"):
+    if file.is_cpp and file.above_seam:
         yield from _matching_lines(file.code, r"\berrno\b")
 
 
@@ -203,6 +210,66 @@ def exits(file):
         yield from _matching_lines(file.code, pattern)
 
 
+def asserts(file):
+    """no assert(), which vanishes in a release: write POLLARD_ASSERT(condition, "why it holds")"""
+    if file.is_cpp and file.in_library:
+        yield from _matching_lines(file.code, r"(?<![\w.>:])assert\s*\(|#\s*include\s*<cassert>")
+
+
+def clocks(file):
+    """the library has one clock, and a test can own it: platform::monotonic_now(), or the loop's
+    now() and timers"""
+    if file.is_cpp and file.in_library and not file.is_simulator:
+        pattern = r"\b(system_clock|steady_clock|high_resolution_clock)\b"
+        yield from _matching_lines(file.code, pattern)
+
+
+def prints(file):
+    """the library speaks through log() of base/log.h alone: return what is wrong, or log it"""
+    speakers = ("base/assert.cc", "base/log.cc")
+    if file.is_cpp and file.in_library and file.path not in speakers:
+        yield from _matching_lines(file.code, r"\bstd::(cout|cerr|clog)\b|\bv?f?printf\s*\(")
+
+
+# What SystemCalls of platform/system_calls.h has.
+_SYSTEM_CALLS = (
+    "close|read|write|pread|open|unlink|lstat|fcntl|pipe2?|eventfd|sigaction|socket|bind|listen|"
+    "accept4?|connect|shutdown|get(sock|peer)name|[gs]etsockopt|recv|send|sendmsg|sendfile|"
+    "epoll_(create1|ctl|wait|pwait2)|kqueue|kevent|p?poll|p?select|(get|free)addrinfo|clock_gettime"
+)
+
+
+def system_calls(file):
+    """a system call goes through the table, so that a test can take its place:
+    system_calls().name(...) or its wrapper in platform/"""
+    exempt = file.is_simulator or file.path == "platform/system_calls.cc"
+    if file.is_cpp and file.in_library and not exempt:
+        yield from _matching_lines(file.code, r"(?<![\w>])::(%s)\s*\(" % _SYSTEM_CALLS)
+
+
+_ABBREVIATIONS = (
+    "addr|buf|cb|cfg|cnt|conn|ctx|err|evt|idx|len|mgr|msg|num|prev|res|ret|sock|srv|tmp|util|val"
+)
+
+
+def abbreviations(file):
+    """names are words: write address for addr, size for len, connection for conn, what it is for
+    tmp and ret (fd alone is the field's own)"""
+    if file.is_cpp and file.folder in ("base", "poller", "net"):
+        pattern = r"(?<![A-Za-z])(%s)s?(?![A-Za-z])" % _ABBREVIATIONS
+        yield from _matching_lines(file.code, pattern)
+
+
+_BANNED_WORDS = "whitelist|blacklist|sanity|dummy|kludge|grandfathered|obviously|utili[sz]e"
+
+
+def banned_words(file):
+    """a plain word says it: allowed and refused for whitelist and blacklist, check for sanity
+    check, stand-in for dummy, use for utilise; and who finds it obvious needn't be told"""
+    if not file.path.startswith("tests/tidy/"):
+        yield from _matching_lines(file.text, r"(?i)\b(%s)" % _BANNED_WORDS)
+
+
 def sleeps(file):
     """a test waits for an event, never for time to pass: run the loop until what you wait for"""
     if file.is_cpp and file.folder == "tests":
@@ -224,6 +291,12 @@ RULES = [
     std_bind,
     using_namespace_std,
     exits,
+    asserts,
+    clocks,
+    prints,
+    system_calls,
+    abbreviations,
+    banned_words,
     sleeps,
 ]
 

@@ -1,0 +1,88 @@
+// Connects to whichever of several addresses answers first ("Happy Eyeballs", RFC 8305): they are
+// tried one after the other, each with a head start before the next; when one fails the next begins
+// at once; the first that connects wins, and the others' sockets are closed.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <list>
+#include <system_error>
+#include <vector>
+
+#include "pollard/base/clock.h"
+#include "pollard/base/move_function.h"
+#include "pollard/net/address.h"
+#include "pollard/net/connection_handlers.h"
+#include "pollard/net/event_loop.h"
+#include "pollard/net/timer.h"
+#include "pollard/platform/descriptor.h"
+
+namespace pollard {
+
+/// How a race is run.
+struct RaceOptions {
+  /// How long an address has before the next is tried beside it: the "connection attempt delay" of
+  /// RFC 8305 5.
+  Duration head_start = std::chrono::milliseconds(250);
+  /// An address that hasn't answered by then has failed with timed_out.
+  Duration attempt_timeout = std::chrono::seconds(10);
+  /// Where to connect from (bind(2)); empty: the system chooses.
+  Address local = {};
+};
+
+/// How a race ended.
+struct RaceResult {
+  platform::Descriptor socket;        ///< connected; none when all have failed
+  Address winner;                     ///< empty when all have failed
+  std::vector<FailedAddress> failed;  ///< in the order in which they failed
+  /// Sockets that met themselves (Error::kSelfConnect). While they are open their port is taken,
+  /// and another attempt gets another one.
+  std::vector<platform::Descriptor> met_themselves;
+};
+
+/// The addresses in the order of RFC 8305 4: the families in turn, beginning with that of the first
+/// one, and each family's in the order given.
+[[nodiscard]] std::vector<Address> interleave_families(std::vector<Address> addresses);
+
+/// One race. The loop's thread; may be destroyed at any time, also by its own handlers, none of
+/// which runs afterwards.
+class AddressRace {
+ public:
+  /// What a race calls, in the loop's thread.
+  struct Handlers {
+    /// Once, also while start() runs, unless the loop ends before.
+    MoveFunction<void(RaceResult)> on_end;
+    /// A socket was made for this address and is about to connect: the time for options such as the
+    /// size of its receive buffer, which the handshake tells the peer (RFC 7323 2.2).
+    MoveFunction<void(int fd, const Address&)> on_socket = {};
+  };
+
+  /// `addresses`, at least one, are tried in the order given.
+  AddressRace(EventLoop& loop, std::vector<Address> addresses, Handlers handlers,
+              const RaceOptions& options);
+  ~AddressRace();
+  AddressRace(const AddressRace&) = delete;
+  AddressRace& operator=(const AddressRace&) = delete;
+
+  /// Begins, once.
+  void start();
+
+ private:
+  class Runner;
+
+  void start_next();
+  void connected(Runner& runner);
+  void failed(Runner& runner, std::error_code error);
+  void finish();
+
+  EventLoop& loop_;
+  std::vector<Address> addresses_;
+  Handlers handlers_;
+  RaceOptions options_;
+  std::size_t next_ = 0;  // of addresses_
+  std::list<Runner> running_;
+  Timer head_start_;
+  RaceResult result_;
+};
+
+}  // namespace pollard

@@ -1,0 +1,43 @@
+#include "pollard/net/coarse_timers.h"
+
+#include <algorithm>
+
+#include "pollard/platform/time.h"
+
+namespace pollard {
+
+MonotonicTime CoarseTimers::begin(Duration shortest) {
+  const Duration slack = slack_of(shortest);
+  if (queue_.empty()) {
+    slack_ = slack;
+    busy_ = false;
+    read_clock(true);
+  } else if (slack < slack_) {
+    read_clock(true);  // under the old slack
+    left_ = slack_ = slack;
+  }
+  return stamp();
+}
+
+Duration CoarseTimers::longest_wait() {
+  if (!busy_) return std::max(*queue_.next_deadline() - now_, Duration::zero());
+  // Half of what is left, and then a half of that, so that whoever is busy now and then is not
+  // woken for the sake of the clock; the least part is for turns that find something at once.
+  const Duration part = std::max(left_ / 2, slack_ / 4096);
+  left_ -= std::min(part, left_);
+  return part;
+}
+
+void CoarseTimers::read_clock(bool busy) {
+  const MonotonicTime real = platform::monotonic_now();
+  const Duration passed = real - real_;
+  now_ = saturating_add(now_, busy_ ? std::min(passed, slack_) : passed);
+  real_ = real;
+  left_ = slack_;
+  turns_ = 0;
+  busy_ = busy;
+  const std::optional<MonotonicTime> deadline = queue_.next_deadline();
+  due_ = deadline.has_value() && *deadline <= now_;
+}
+
+}  // namespace pollard

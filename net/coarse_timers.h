@@ -1,0 +1,95 @@
+// Timers that may be late, and cost a busy loop next to nothing: for limits on idleness, of which a
+// loop has thousands and hardly ever one that comes true.
+//
+// An ordinary timer makes the loop read the clock in every turn. These do without: what happens is
+// stamped with the last reading, two stores, and the loop sees to it that a reading is never older
+// than the slack of the shortest limit, by the timeouts that it gives to its waits. Their sum
+// bounds the time that can have passed without anybody looking at a clock. So a loop that gets one
+// message after the other reads it once in kTurnsPerReading turns, and one that gets none sleeps
+// until the first deadline.
+//
+// They live on a time line of their own, which stands still while handlers hold the loop up: for so
+// long nobody has listened to the peers, and it is not they who were idle. That is also why a stamp
+// is never further behind than the slack, and no timer ever early.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "pollard/base/clock.h"
+#include "pollard/net/timer.h"
+#include "pollard/net/timer_queue.h"
+
+namespace pollard {
+
+/// One thread.
+class CoarseTimers {
+ public:
+  /// A timer is late by an eighth of its delay at the most (but see kLeastSlack): a sixteenth that
+  /// a stamp may be old, and a sixteenth until somebody looks.
+  static constexpr int kSlackFraction = 16;
+  /// No wait is made shorter than makes sense.
+  static constexpr Duration kLeastSlack = std::chrono::milliseconds(1);
+
+  /// The moment of what happens now, or up to a slack before it.
+  [[nodiscard]] MonotonicTime stamp() {
+    busy_ = true;
+    return now_;
+  }
+
+  /// A stamp from which delays of at least `shortest` are to be measured. Stamps of before, or of a
+  /// time when no timer was pending, are worth nothing.
+  [[nodiscard]] MonotonicTime begin(Duration shortest);
+
+  /// When `delay` has surely passed since what was stamped with `since`.
+  [[nodiscard]] static MonotonicTime deadline(MonotonicTime since, Duration delay) {
+    return saturating_add(saturating_add(since, slack_of(delay)), delay);
+  }
+  /// Runs `task` after `deadline`, of deadline(), for as long as the Timer lives.
+  [[nodiscard]] Timer at(MonotonicTime deadline, Task task) {
+    return queue_.add(deadline, Duration::zero(), std::move(task));
+  }
+  /// The last reading, by which a timer that happens judges deadlines.
+  [[nodiscard]] MonotonicTime now() const { return now_; }
+
+  // For the loop.
+
+  /// Whether there is a timer at all.
+  [[nodiscard]] bool active() const { return !queue_.empty(); }
+  /// How long the loop may wait, at the most.
+  [[nodiscard]] Duration longest_wait();
+  /// After each wait: whether it found anything.
+  void waited(bool found) {
+    if (!busy_ || !found || ++turns_ >= kTurnsPerReading) read_clock(found);
+  }
+  /// Whether one was due at the last reading of the clock.
+  [[nodiscard]] bool due() const { return due_; }
+  /// Runs those that were.
+  void run_due() {
+    due_ = false;
+    queue_.run_due(now_);
+  }
+  /// How many have run since this was made.
+  [[nodiscard]] std::uint64_t ran() const { return queue_.ran(); }
+  /// As TimerQueue::let_go().
+  void let_go() { queue_.let_go(); }
+
+ private:
+  static constexpr unsigned kTurnsPerReading = 64;
+
+  static Duration slack_of(Duration delay) { return std::max(delay / kSlackFraction, kLeastSlack); }
+  void read_clock(bool busy);
+
+  TimerQueue queue_;
+  MonotonicTime now_{};               // on our time line, at the last reading
+  MonotonicTime real_{};              // on the clock's
+  Duration slack_ = Duration::max();  // of the shortest delay since there was none
+  Duration left_{};                   // of the slack, for the waits until the next reading
+  unsigned turns_ = 0;                // since the last reading
+  bool busy_ = false;                 // something may have happened since
+  bool due_ = false;                  // as of that reading
+};
+
+}  // namespace pollard

@@ -1,0 +1,219 @@
+// A connection whose handlers run on workers. The loop reads and sends; a worker has the connection
+// for as long as there is something to be handled, and no two have it at a time.
+//
+//     idle ──▶ queued ──▶ on a worker ──▶ idle
+//                ▲______________│  (others wait: it gives way)
+#pragma once
+
+#include <any>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "pollard/base/assert.h"
+#include "pollard/base/clock.h"
+#include "pollard/base/replaceable.h"
+#include "pollard/net/address.h"
+#include "pollard/net/block_list.h"
+#include "pollard/net/buffer.h"
+#include "pollard/net/request_handlers.h"
+#include "pollard/net/request_reader.h"
+#include "pollard/net/request_writer.h"
+#include "pollard/net/tcp_connection.h"
+
+namespace pollard {
+
+class RequestGroup;
+class RequestConnection;
+using RequestConnectionPtr = std::shared_ptr<RequestConnection>;
+
+/// Handlers get it by reference; shared_from_this() keeps it for as long as anybody likes.
+class RequestConnection final : public std::enable_shared_from_this<RequestConnection> {
+ public:
+  /// Who was first.
+  enum class ClosedBy : std::uint8_t { kNobody, kUs, kPeer };
+
+  // From any thread.
+
+  /// Queues bytes to be sent behind what has left its handlers by then; in a handler of its own, as
+  /// RequestWriter::append. An error says that they were dropped: Error::kNotConnected.
+  std::error_code send(std::string_view bytes);
+
+  /// Ends the connection when what was written has left, by a handler that runs now, too. No more
+  /// requests are handled, and a handler that waits for input is told of the end.
+  void close();
+  /// Ends it now. What was written may be lost.
+  void force_close();
+  /// As close(), for a peer that broke the protocol: on_disconnect is told Kind::kError and `why`.
+  void fail(std::error_code why);
+
+  /// Nobody waits for an answer any more: it was closed by us, or has ended. For handlers that take
+  /// long, to ask now and then.
+  [[nodiscard]] bool abandoned() const;
+
+  /// Who was first to end it; decided once.
+  [[nodiscard]] ClosedBy closed_by() const { return closed_by_.load(std::memory_order_acquire); }
+
+  /// Runs after on_disconnect, in the reverse order of adding; at once when that has been.
+  void add_close_callback(Task callback);
+
+  /// From the next call on, for this connection.
+  void set_on_request(OnRequest handler) { on_request_.replace(std::move(handler)); }
+  /// Likewise.
+  void set_on_disconnect(OnDisconnect handler) { on_disconnect_.replace(std::move(handler)); }
+
+  /// The peer's end, as accepted.
+  [[nodiscard]] const Address& peer_address() const { return tcp_->peer_address(); }
+  /// Of the loop that reads and sends.
+  [[nodiscard]] LoopHandle loop_handle() const { return tcp_->loop_handle(); }
+
+  // In its handlers.
+
+  /// The input.
+  [[nodiscard]] RequestReader& reader() {
+    assert_in_handler();
+    return reader_;
+  }
+  /// The output.
+  [[nodiscard]] RequestWriter& writer() {
+    assert_in_handler();
+    return writer_;
+  }
+
+  /// What on_connect returned: of exactly this type.
+  template <class Context>
+  [[nodiscard]] Context& context() {
+    Context* context = context_if<Context>();
+    POLLARD_ASSERT(context != nullptr, "on_connect returned no context of this type");
+    return *context;
+  }
+  /// Null when on_connect returned something else, or threw.
+  template <class Context>
+  [[nodiscard]] Context* context_if() {
+    assert_in_handler();
+    return std::any_cast<Context>(&context_);
+  }
+
+ private:
+  friend class RequestGroup;
+  friend class RequestReader;
+  friend class RequestWriter;
+  struct Key {};  // only groups make connections
+
+ public:
+  /// For groups.
+  RequestConnection(Key, std::shared_ptr<RequestGroup> group, TcpConnectionPtr tcp);
+
+ private:
+  enum class Next : std::uint8_t { kRequest, kGiveWay, kEnd, kRest };
+  enum class Attention : std::uint8_t { kNone, kWanted, kPosted };
+  enum Pause : std::uint8_t { kByLimit = 1, kByWorkers = 2 };
+  using Lock = std::unique_lock<std::mutex>;
+
+  // The loop's part.
+  void received(Buffer& input);
+  void peer_ended();
+  void output_left();
+  void gone(DisconnectReason reason);
+  void attend();
+
+  // The worker's.
+  void run();
+  void take();
+  void connect();
+  void request();
+  void disconnect();
+  template <class Call>
+  void guarded(Call call);
+  [[nodiscard]] Next next_step(unsigned calls);
+  [[nodiscard]] Next choose_next(unsigned calls);
+  void rest();
+  void leave() { handler_thread_.store({}, std::memory_order_relaxed); }
+  void collect();
+  void collect_now();
+  void hand_over_output();
+  void flush_output();
+  [[nodiscard]] bool input_ended();
+  [[nodiscard]] WaitResult await_input(std::size_t wanted, MonotonicTime deadline);
+  [[nodiscard]] WaitResult await_output(MonotonicTime deadline);
+  template <class Ready>
+  [[nodiscard]] WaitResult await(Lock& lock, MonotonicTime deadline, Ready ready);
+
+  // Anybody's.
+  void queue();
+  void queue_if_idle(Lock lock);
+  void finish(Duration limit);
+  void end_input();
+  void fail(DisconnectReason reason);
+  void stop_requests();
+  void want_attention();
+  void attend_soon(Lock lock);
+  void decide_closed_by(ClosedBy who);
+  void resume_below(std::size_t unread);
+  [[nodiscard]] bool ended_by_us() const { return stopped_ || shutdown_wanted_; }
+  void step(RequestStep step) const;
+  [[nodiscard]] bool in_handler() const {
+    return handler_thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+  }
+  void assert_in_handler() const {
+    POLLARD_ASSERT(in_handler(), "this belongs to the handler that runs now");
+  }
+
+  const std::shared_ptr<RequestGroup> group_;
+  const TcpConnectionPtr tcp_;
+  std::atomic<ClosedBy> closed_by_{ClosedBy::kNobody};
+  std::atomic<std::thread::id> handler_thread_{};
+  Replaceable<OnRequest> on_request_;
+  Replaceable<OnDisconnect> on_disconnect_;
+
+  // The worker's that has the connection.
+  RequestReader reader_{*this};
+  RequestWriter writer_{*this};
+  std::any context_;
+  bool connected_ = false;  // on_connect has run
+  bool progress_ = false;   // the last call has taken something
+
+  // The loop's.
+  bool reading_ = true;
+  bool shut_down_ = false;
+  std::uint64_t sent_ = 0;  // bytes given to the TcpConnection
+
+  // Everybody's, under the mutex, with which nobody else is called.
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;  // for the one worker that waits
+  bool working_ = false;             // a worker has the connection, or it is queued for one
+  bool queued_ = false;              // the latter
+  bool fresh_ = false;               // something has come that the handler hasn't been called for
+  bool ended_ = false;               // no more input will come
+  bool stopped_ = false;             // no more requests are wanted
+  bool gone_ = false;                // the TcpConnection has ended
+  bool told_all_ = false;            // the close callbacks have run
+  bool shutdown_wanted_ = false;
+  bool force_close_wanted_ = false;
+  Attention attention_ = Attention::kNone;  // the loop's
+  std::uint8_t paused_ = 0;
+  BlockList incoming_;
+  std::atomic<bool> has_incoming_{false};  // written under the mutex
+  std::size_t unread_ = 0;                 // in incoming_, and what the reader has
+  std::size_t wanted_ = 0;                 // by a handler that waits
+  Buffer outgoing_;
+  std::uint64_t handed_over_ = 0;  // bytes ever in outgoing_
+  std::uint64_t left_ = 0;         // of these, handed to the kernel
+  std::optional<DisconnectReason> reason_;
+  std::vector<Task> close_callbacks_;
+
+  std::size_t place_in_group_ = 0;  // the group's
+};
+
+/// "nobody", "us" or "peer".
+[[nodiscard]] std::string_view to_string(RequestConnection::ClosedBy who);
+
+}  // namespace pollard

@@ -1,0 +1,160 @@
+#include "pollard/net/request_group.h"
+
+#include <any>
+#include <string>
+#include <utility>
+
+#include "pollard/base/assert.h"
+#include "pollard/base/log.h"
+#include "pollard/net/request_connection.h"
+
+namespace pollard {
+namespace {
+
+// Null for a newcomer that was turned away.
+RequestConnectionPtr* find(const TcpConnectionPtr& tcp) {
+  return std::any_cast<RequestConnectionPtr>(&tcp->context());
+}
+
+}  // namespace
+
+RequestGroup::RequestGroup(RequestHandlers handlers, RequestServerOptions options)
+    : handlers_(std::move(handlers)), options_(std::move(options)) {}
+
+ConnectionHandlers RequestGroup::connection_handlers() {
+  return {
+      .on_connect = [group =
+                         shared_from_this()](const TcpConnectionPtr& tcp) { group->adopt(tcp); },
+      .on_message =
+          [](const TcpConnectionPtr& tcp, Buffer& input) {
+            if (RequestConnectionPtr* connection = find(tcp)) (*connection)->received(input);
+            input.clear();
+          },
+      .on_peer_end =
+          [](const TcpConnectionPtr& tcp) {
+            if (RequestConnectionPtr* connection = find(tcp)) (*connection)->peer_ended();
+          },
+      .on_disconnect =
+          [](const TcpConnectionPtr& tcp, const DisconnectReason& reason) {
+            if (RequestConnectionPtr* found = find(tcp)) {
+              const RequestConnectionPtr connection = std::move(*found);
+              tcp->context().reset();  // they had each other
+              connection->gone(reason);
+            }
+          },
+      .on_write_complete =
+          [](const TcpConnectionPtr& tcp) {
+            if (RequestConnectionPtr* connection = find(tcp)) (*connection)->output_left();
+          },
+  };
+}
+
+void RequestGroup::start_workers() {
+  finishing_ = false;
+  WorkerPoolOptions options{.workers = options_.workers.workers,
+                            .queue_limit = options_.workers.queue_limit};
+  // The handlers' own functions serve every start.
+  options.on_thread_start = [group = this] {
+    if (group->options_.workers.on_thread_start) group->options_.workers.on_thread_start();
+  };
+  if (options_.workers.on_exception) {
+    options.on_exception = [group = this](std::exception_ptr exception) {
+      group->options_.workers.on_exception(std::move(exception));
+    };
+  }
+  pool_ = std::make_unique<WorkerPool>(std::move(options));
+}
+
+void RequestGroup::stop_workers() {
+  if (pool_ != nullptr) pool_->stop();
+  pool_.reset();
+  const std::lock_guard lock(mutex_);
+  on_empty_ = {};
+}
+
+void RequestGroup::adopt(const TcpConnectionPtr& tcp) {
+  const auto connection =
+      std::make_shared<RequestConnection>(RequestConnection::Key{}, shared_from_this(), tcp);
+  if (!admit(*connection)) return tcp->force_close();
+  tcp->context() = connection;
+}
+
+bool RequestGroup::admit(RequestConnection& connection) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (finishing_) return false;
+  }
+  connection.working_ = connection.queued_ = true;  // nobody else knows it yet
+  insert(connection);
+  if (options_.when_full == WhenWorkersFull::kWait) {
+    connection.queue();
+    return true;
+  }
+  const auto run = [self = connection.shared_from_this()] { self->run(); };
+  connection.step(RequestStep::kQueued);
+  if (pool_->try_submit(run) != Admission::kRefused) return true;
+  turned_away_.fetch_add(1, std::memory_order_relaxed);
+  remove(connection);
+  return false;
+}
+
+void RequestGroup::insert(RequestConnection& connection) {
+  const std::lock_guard lock(mutex_);
+  connection.place_in_group_ = open_.size();
+  open_.push_back(&connection);
+}
+
+void RequestGroup::remove(RequestConnection& connection) {
+  Task on_empty;
+  {
+    const std::lock_guard lock(mutex_);
+    const std::size_t place = connection.place_in_group_;
+    open_[place] = open_.back();
+    open_[place]->place_in_group_ = place;
+    open_.pop_back();
+    if (open_.empty()) on_empty = std::exchange(on_empty_, {});
+  }
+  if (on_empty) on_empty();
+}
+
+void RequestGroup::finish_all(Duration limit, Task on_empty) {
+  std::vector<RequestConnectionPtr> all;
+  {
+    const std::lock_guard lock(mutex_);
+    finishing_ = true;
+    for (RequestConnection* connection : open_) {
+      // One that ends in this moment needs no help.
+      if (auto alive = connection->weak_from_this().lock()) all.push_back(std::move(alive));
+    }
+    if (!open_.empty()) on_empty_ = std::exchange(on_empty, {});
+  }
+  for (const RequestConnectionPtr& connection : all) connection->finish(limit);
+  if (on_empty) on_empty();
+}
+
+std::size_t RequestGroup::open_count() const {
+  const std::lock_guard lock(mutex_);
+  return open_.size();
+}
+
+void RequestGroup::count_into(RequestServerStats& stats) const {
+  stats.requests = requests_.load(std::memory_order_relaxed);
+  stats.exceptions = exceptions_.load(std::memory_order_relaxed);
+  stats.turned_away = turned_away_.load(std::memory_order_relaxed);
+  stats.reading_stops = reading_stops_.load(std::memory_order_relaxed);
+  stats.open = open_count();
+  if (pool_ != nullptr) stats.workers = pool_->stats();
+}
+
+void RequestGroup::report(RequestConnection& connection, const std::exception_ptr& exception) {
+  exceptions_.fetch_add(1, std::memory_order_relaxed);
+  const DisconnectReason told{.kind = DisconnectReason::Kind::kException, .exception = exception};
+  try {
+    if (handlers_.on_error) return handlers_.on_error(connection, exception);
+    log(LogLevel::kError, "a handler of a request server threw: " + told.to_string());
+  } catch (...) {
+    log(LogLevel::kError, "a request server's on_error threw, when told of: " + told.to_string());
+  }
+}
+
+}  // namespace pollard

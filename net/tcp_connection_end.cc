@@ -1,0 +1,204 @@
+#include <utility>
+
+#include "pollard/base/assert.h"
+#include "pollard/base/error.h"
+#include "pollard/net/tcp_connection_parts.h"
+#include "pollard/platform/socket.h"
+#include "pollard/platform/time.h"
+
+namespace pollard {
+
+// After whatever may have changed something: sends what there is, tells who wanted to know, and
+// ends what is due to end. May close.
+void TcpConnection::settle() {
+  if (close_requested()) return close_as_requested();
+  flush_answer();
+  if (!settled()) settle_slowly();
+}
+
+// Everything has left, and nobody waits for anything: the common case.
+inline bool TcpConnection::settled() const {
+  return fully_open() && !is(kHasOutput | kOwesWriteComplete);
+}
+
+void TcpConnection::settle_slowly() {
+  if (ended()) return;
+  if (has_output()) flush();
+  report_water();
+  if (ended()) return;
+  if (answer_size() > 0) static_cast<void>(output());  // a handler of report_water sent more
+  if (has_output()) {
+    if (output_->size_in_memory() > group_->options_.output_limit) {
+      return close({.kind = DisconnectReason::Kind::kError, .error = Error::kOutputLimit});
+    }
+    output_->own_borrowed();  // the loop's memory is wanted for others now
+  } else {
+    release_output();
+  }
+  if (limited_ != nullptr) note_waiting_output();
+  // What a handler of report_water sent leaves next, or is reported if it was so much that it has
+  // left.
+  if (has_output() ? !is(kBlocked) : is(kOwesWriteComplete)) settle_at_turn_end();
+  if (close_requested()) return close_as_requested();
+  // What other threads have sent before the end is still on its way.
+  const bool complete = !has_output() && !is(kSentFromAfar);
+  if (complete && state() == State::kDisconnecting) finish_shutdown();
+  if (!ended()) update_interest();
+}
+
+void TcpConnection::finish_shutdown() {
+  if (shutting_down_ && !shut_down_ && !output_is_dead()) {
+    shut_down_ = true;
+    static_cast<void>(platform::shutdown_sending(socket_.get()));
+  }
+  if (!is(kPeerEnded)) return;
+  if (output_is_dead()) {
+    return close({.kind = DisconnectReason::Kind::kError, .error = extras_->output_error});
+  }
+  const bool stays_open = handlers().on_peer_end && !shutting_down_;
+  if (stays_open) return;
+  if (cut_off_) {
+    return close({.kind = DisconnectReason::Kind::kError, .error = Error::kMessageCutOff});
+  }
+  close({.kind = peer_was_first_ ? DisconnectReason::Kind::kPeer : DisconnectReason::Kind::kLocal});
+}
+
+void TcpConnection::update_interest() {
+  if (edge_triggered() || !watching()) return;
+  unsigned wanted = 0;
+  if (!paused() && !is(kPeerEnded)) wanted |= static_cast<unsigned>(Interest::kRead);
+  if (has_output()) wanted |= static_cast<unsigned>(Interest::kWrite);
+  const std::error_code refused = set_interest(static_cast<Interest>(wanted));
+  POLLARD_ASSERT(!refused || refused == Error::kForked,
+                 "a watched connection can be watched for something else");
+}
+
+void TcpConnection::shutdown() {
+  // With on_peer_end the peer's end has moved nothing; without it, this is under way already.
+  if (!start_disconnecting()) return;
+  // Behind the sends of other threads that are on their way.
+  if (may_send_here()) return begin_shutdown();
+  group_->handle_.post([self = shared_from_this()] { self->begin_shutdown(); });
+}
+
+void TcpConnection::begin_shutdown() {
+  if (ended()) return;
+  shutting_down_ = true;
+  if (!in_handler_) settle_at_turn_end();
+}
+
+void TcpConnection::shutdown(Duration limit) {
+  shutdown();
+  force_close_after(limit);
+}
+
+void TcpConnection::force_close() {
+  if (!request_close()) return;
+  close_outside_of_handlers();
+}
+
+void TcpConnection::close_outside_of_handlers() {
+  if (group_->handle_.in_loop_thread() && in_handler_) return;  // when the handler is done
+  group_->handle_.post([self = shared_from_this()] { self->close_as_requested(); });
+}
+
+void TcpConnection::fail(std::error_code why) {
+  if (!group_->handle_.in_loop_thread()) {
+    group_->handle_.post([self = shared_from_this(), why] { self->fail(why); });
+    return;
+  }
+  if (ended() || close_requested()) return;
+  flush_answer();
+  if (has_output()) flush();
+  end_soon({.kind = DisconnectReason::Kind::kError, .error = why});
+  close_outside_of_handlers();
+}
+
+void TcpConnection::force_close_after(Duration delay) {
+  if (!group_->handle_.in_loop_thread()) {
+    group_->handle_.post([self = shared_from_this(), delay] { self->force_close_after(delay); });
+    return;
+  }
+  if (ended()) return;
+  const MonotonicTime deadline = saturating_add(platform::monotonic_now(), delay);
+  if (extras().limit.active() && extras().limit_at <= deadline) return;
+  extras().limit_at = deadline;
+  extras().limit = loop().at(deadline, [this] {
+    close({.kind = DisconnectReason::Kind::kTimeout,
+           .error = std::make_error_code(std::errc::timed_out)});
+  });
+}
+
+void TcpConnection::handler_threw() {
+  end_soon({.kind = DisconnectReason::Kind::kException, .exception = std::current_exception()});
+}
+
+void TcpConnection::end_soon(DisconnectReason reason) {
+  if (ended() || !request_close()) return;
+  extras().end = std::move(reason);
+}
+
+void TcpConnection::close_as_requested() {
+  DisconnectReason reason;
+  if (extras_ != nullptr && extras_->end.has_value()) reason = std::move(*extras_->end);
+  close(std::move(reason));
+}
+
+void TcpConnection::add_close_callback(Task callback) {
+  if (told_all_) return callback();
+  extras().close_callbacks.push_back(std::move(callback));
+}
+
+void TcpConnection::run_last(const Task& call) {
+  try {
+    call();
+  } catch (...) {
+    if (EventLoop* loop = loop_or_null()) loop->report_exception(std::current_exception());
+  }
+}
+
+void TcpConnection::close(DisconnectReason reason) {
+  if (ended()) return;
+  const TcpConnectionPtr keep = self_;
+  enter(State::kDisconnected);
+  stop_watching_before_close();
+  socket_.reset();
+  static_cast<void>(take_answer());
+  release_output();
+  if (!in_handler_) drop_rest();  // else the handler may still be reading there
+  group_->remove(*this, reason.kind);
+  if (announced_ && handlers().on_disconnect) {
+    run_last([&] { handlers().on_disconnect(self_, reason); });
+  }
+  while (extras_ != nullptr && !extras_->close_callbacks.empty()) {
+    const Task last = std::move(extras_->close_callbacks.back());
+    extras_->close_callbacks.pop_back();
+    run_last(last);
+  }
+  extras_.reset();
+  limited_.reset();
+  told_all_ = true;
+  group_->closed();
+  // Handlers that are still running were given a reference to self_.
+  struct Release {
+    TcpConnectionPtr connection;
+    explicit Release(TcpConnectionPtr released) : connection(std::move(released)) {}
+    Release(Release&&) noexcept = default;
+    Release& operator=(Release&&) = delete;
+    Release(const Release&) = delete;
+    Release& operator=(const Release&) = delete;
+    ~Release() {
+      if (connection == nullptr) return;
+      connection->leave_loop();
+      connection->self_.reset();
+    }
+  };
+  loop().retire([release = Release(keep)] {});
+}
+
+void TcpConnection::on_loop_gone() {
+  const TcpConnectionPtr keep = self_;
+  close({.kind = DisconnectReason::Kind::kError, .error = Error::kLoopGone});
+}
+
+}  // namespace pollard

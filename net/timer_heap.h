@@ -1,0 +1,48 @@
+// Timers in the order of their deadlines, those of one deadline in the order in which they came: a
+// 4-ary heap which holds the deadlines beside the timers, and knows the place of each.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "pollard/net/timer_record.h"
+
+namespace pollard {
+
+/// One thread. A record is in one heap at most.
+class TimerHeap {
+ public:
+  /// Whether there is no first one.
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  /// The first one; there is one.
+  [[nodiscard]] TimerRecord& first() const { return *entries_[0].record; }
+
+  /// By `record.placed_at` and `record.order`.
+  void insert(TimerRecord& record);
+  /// One that is in it.
+  void remove(TimerRecord& record);
+
+ private:
+  static constexpr std::size_t kArity = 4;
+
+  struct Entry {
+    MonotonicTime deadline;
+    TimerRecord* record = nullptr;
+    [[nodiscard]] bool before(const Entry& other) const {
+      return deadline != other.deadline ? deadline < other.deadline
+                                        : record->order < other.record->order;
+    }
+  };
+
+  void put(std::size_t at, const Entry& entry) {
+    entries_[at] = entry;
+    entry.record->heap_index = static_cast<std::uint32_t>(at);
+  }
+  void rise(std::size_t at, Entry entry);
+  void sink(std::size_t at, Entry entry);
+
+  std::vector<Entry> entries_;  // and room for more behind the first size_
+  std::size_t size_ = 0;
+};
+
+}  // namespace pollard

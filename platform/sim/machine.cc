@@ -1,0 +1,43 @@
+#include "pollard/platform/sim/machine.h"
+
+#include <fcntl.h>
+
+#include <utility>
+#include <vector>
+
+#include "pollard/platform/sim/outside_file.h"
+#include "pollard/platform/sim/tcp_socket.h"
+
+namespace pollard::sim {
+
+Machine::Machine(KernelOptions given)
+    : options(std::move(given)),
+      clock(options.wall_clock),
+      sleepers(clock),
+      random(options.seed),
+      network(options, random),
+      descriptors({.first = options.first_descriptor,
+                   .descriptors = options.descriptor_limit,
+                   .files = options.file_limit}) {}
+
+Machine::~Machine() {
+  std::vector<int> open;
+  descriptors.for_each([&](int fd, const File&) { open.push_back(fd); });
+  for (const int fd : open) descriptors.close(fd);
+  for (auto& [fd, file] : std::exchange(outside, {})) file->descriptor_closed(fd);
+  clock.cancel_all();
+  network.forget_all();
+}
+
+std::shared_ptr<File> Machine::find(int fd) {
+  if (descriptors.owns(fd)) return descriptors.find(fd);
+  if (fd < 0 || platform::real_system_calls().fcntl(fd, F_GETFD, 0) < 0) return nullptr;
+  std::shared_ptr<File>& stand_in = outside[fd];
+  if (stand_in == nullptr) {
+    stand_in = std::make_shared<OutsideFile>(*this, fd);
+    stand_in->descriptor_opened();
+  }
+  return stand_in;
+}
+
+}  // namespace pollard::sim

@@ -1,0 +1,95 @@
+#include "pollard/platform/sim/socket.h"
+
+#include <netinet/tcp.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "pollard/platform/features.h"
+#include "pollard/platform/sim/machine.h"
+
+namespace pollard::sim {
+namespace {
+
+// Linux gives what was asked for twice over, for its own records, and no less and no more than
+// this (net.core.wmem_max and rmem_max, and what tcp_sock needs to work at all).
+constexpr std::size_t kLeastSend = 4608;
+constexpr std::size_t kLeastReceive = 2304;
+constexpr std::size_t kMostAsked = 212992;
+
+template <class Value>
+int answer(const Value& value, std::span<std::byte> space, std::size_t& size) {
+  size = std::min(space.size(), sizeof value);
+  std::memcpy(space.data(), &value, size);
+  return 0;
+}
+
+}  // namespace
+
+Socket::Socket(Machine& machine, int domain) : File(machine), domain_(domain) {
+  options_.send_buffer = machine.options.send_buffer;
+  options_.receive_buffer = machine.options.receive_buffer;
+}
+
+bool* Socket::flag(int level, int name) {
+  if (level == SOL_SOCKET) {
+    if (name == SO_REUSEADDR) return &options_.reuse_address;
+    if (name == SO_REUSEPORT) return &options_.reuse_port;
+#if defined(SO_REUSEPORT_LB)
+    if (name == SO_REUSEPORT_LB) return &options_.reuse_port;
+#endif
+    if (name == SO_KEEPALIVE) return &options_.keep_alive;
+  }
+  if (level == IPPROTO_TCP && name == TCP_NODELAY && is_tcp()) return &options_.no_delay;
+  if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && domain_ == AF_INET6) {
+    return &options_.ipv6_only;
+  }
+  return nullptr;
+}
+
+int Socket::get_option(int level, int name, std::span<std::byte> value, std::size_t& size) {
+  if (const bool* const on = flag(level, name)) return answer(static_cast<int>(*on), value, size);
+  if (level != SOL_SOCKET) return level == IPPROTO_TCP && is_tcp() ? -ENOPROTOOPT : -EOPNOTSUPP;
+  switch (name) {
+    case SO_ERROR: return answer(take_error(), value, size);
+    case SO_TYPE: return answer(static_cast<int>(SOCK_STREAM), value, size);
+    case SO_ACCEPTCONN: return answer(static_cast<int>(is_listening()), value, size);
+    case SO_LINGER: return answer(options_.lingering, value, size);
+    case SO_SNDBUF: return answer(static_cast<int>(options_.send_buffer), value, size);
+    case SO_RCVBUF: return answer(static_cast<int>(options_.receive_buffer), value, size);
+    default: return -ENOPROTOOPT;
+  }
+}
+
+int Socket::set_option(int level, int name, std::span<const std::byte> value) {
+  if (level == SOL_SOCKET && name == SO_LINGER) {
+    if (value.size() < sizeof options_.lingering) return -EINVAL;
+    std::memcpy(&options_.lingering, value.data(), sizeof options_.lingering);
+    return 0;
+  }
+  int number = 0;
+  if (value.size() < sizeof number) return -EINVAL;
+  std::memcpy(&number, value.data(), sizeof number);
+  if (bool* const on = flag(level, name)) {
+    *on = number != 0;
+    return 0;
+  }
+  if (level != SOL_SOCKET) return is_tcp() ? -ENOPROTOOPT : -EOPNOTSUPP;
+  switch (name) {
+    case SO_SNDBUF: return set_buffer(options_.send_buffer, number, kLeastSend);
+    case SO_RCVBUF: return set_buffer(options_.receive_buffer, number, kLeastReceive);
+#if defined(SO_NOSIGPIPE)
+    case SO_NOSIGPIPE: return 0;  // no signal is ever raised here
+#endif
+    default: return -ENOPROTOOPT;
+  }
+}
+
+int Socket::set_buffer(std::size_t& buffer, int bytes, std::size_t least) {
+  const auto asked = static_cast<std::size_t>(std::max(bytes, 0));
+  buffer = std::max(least, 2 * std::min(asked, kMostAsked));
+  buffers_changed();
+  return 0;
+}
+
+}  // namespace pollard::sim

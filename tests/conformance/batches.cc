@@ -1,0 +1,110 @@
+// What changes cost, and that nobody starves. Calls are counted in the table of system calls: those
+// that a mechanism makes past it are not seen.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "pollard/tests/conformance/promises.h"
+#include "pollard/tests/conformance/trial.h"
+
+namespace pollard::conformance {
+namespace {
+
+void write_interest_that_comes_and_goes_between_two_waits_costs_no_call(Trial& trial) {
+  Faults faults;
+  Watch watch(trial);
+  const Pair pair = socket_pair();
+  watch.add(pair.near, Interest::kRead);
+  watch.collect();
+  const std::size_t before_a_wait = faults.count(Call::kAny);
+  watch.wait();
+  const std::size_t before = faults.count(Call::kAny);
+  for (int i = 0; i < 100; ++i) {
+    watch.modify(pair.near, Interest::kBoth);
+    watch.modify(pair.near, Interest::kRead);
+  }
+  watch.wait();
+  const std::size_t calls = faults.count(Call::kAny) - before;
+  trial.expect(calls == before - before_a_wait,
+               std::to_string(calls) + " calls instead of those of the wait alone");
+}
+
+void changes_ride_along_with_the_wait_where_they_are_batched(Trial& trial) {
+  constexpr int kPairs = 20;
+  Faults faults;
+  Watch watch(trial);
+  std::vector<Pair> pairs(kPairs);
+  for (Pair& pair : pairs) {
+    pair = socket_pair();
+    watch.add(pair.near, Interest::kRead);
+  }
+  watch.collect();
+  const std::size_t unchanged = faults.count(Call::kAny);
+  watch.wait();
+  const std::size_t wait = faults.count(Call::kAny) - unchanged;
+  for (const Interest interest : {Interest::kBoth, Interest::kNone, Interest::kRead}) {
+    const std::size_t before = faults.count(Call::kAny);
+    for (const Pair& pair : pairs) watch.modify(pair.near, interest);
+    watch.wait();
+    const std::size_t most = wait + (trial.declared().batched_changes ? 0 : pairs.size());
+    const std::size_t calls = faults.count(Call::kAny) - before;
+    trial.expect(calls <= most, std::to_string(calls) + " calls for a wait with " +
+                                    std::to_string(kPairs) + " changes, instead of " +
+                                    std::to_string(most));
+  }
+}
+
+void with_more_ready_than_a_batch_holds_all_are_served_in_turn(Trial& trial) {
+  constexpr int kPairs = 1200;
+  constexpr int kWaits = 30;
+  if (!can_open(2 * kPairs + 100)) {
+    throw NotSupported("this process may not have 2500 descriptors");
+  }
+  Watch watch(trial);
+  std::vector<Pair> pairs(kPairs);
+  for (Pair& pair : pairs) {
+    pair = socket_pair();
+    write_text(pair.far.get(), "data");
+    watch.add(pair.near, Interest::kRead);
+  }
+  std::map<int, int> served;
+  for (int wait = 1; wait <= kWaits; ++wait) {
+    const auto events = watch.collect();
+    trial.expect(events.size() < 600U,
+                 std::to_string(events.size()) + " events in one batch, which has no bound");
+    for (const auto& [fd, event] : events) ++served[fd];
+    trial.expect(wait != 3 || served.size() == pairs.size(),
+                 "three batches leave some of " + std::to_string(kPairs) + " without their turn");
+  }
+  const auto [least, most] =
+      std::ranges::minmax_element(served, {}, [](const auto& of) { return of.second; });
+  trial.expect(most->second - least->second <= 2, "some are served more often than others");
+}
+
+void who_is_always_ready_starves_nobody(Trial& trial) {
+  Watch watch(trial);
+  std::vector<Pair> busy(64);
+  for (Pair& pair : busy) {
+    pair = socket_pair();
+    watch.add(pair.near, Interest::kWrite);
+  }
+  const Pair late = socket_pair();
+  watch.add(late.near, Interest::kRead);
+  for (int i = 0; i < 10; ++i) watch.collect();
+  write_text(late.far.get(), "data");
+  watch.expect(late.near, kReadable, "a socket with data beside many that are writable");
+}
+
+}  // namespace
+
+std::vector<Promise> batch_promises() {
+  return {
+      POLLARD_PROMISE(kChanges, write_interest_that_comes_and_goes_between_two_waits_costs_no_call),
+      POLLARD_PROMISE(kChanges, changes_ride_along_with_the_wait_where_they_are_batched),
+      POLLARD_PROMISE(kBatches, with_more_ready_than_a_batch_holds_all_are_served_in_turn),
+      POLLARD_PROMISE(kBatches, who_is_always_ready_starves_nobody),
+  };
+}
+
+}  // namespace pollard::conformance

@@ -1,0 +1,181 @@
+"""The relay: what goes through it, how little memory it takes, and how it restarts."""
+
+import os
+import re
+import signal
+import socket
+import threading
+import time
+
+from harness import MEBIBYTE, STEP_SECONDS, Place, Server, Skipped, assert_same, some_bytes
+
+TRANSFER_BYTES = int(os.environ.get("POLLARD_TRANSFER_BYTES", 256 << 20))
+MOST_GROWTH_BYTES = 32 << 20
+
+
+def run(cases, programs, poller, folder):
+    one = ["--poller=" + poller]
+    for flags in (one, one + ["--threads=2"]):
+        kind = " ".join(flags)
+        cases.run("an echo through a relay, " + kind, check_echo, programs, flags, folder)
+        cases.run("a half-close through a relay, " + kind, check_half_close, programs, flags)
+    cases.run("a relay's memory, " + poller, check_bounded_memory, programs, one)
+    cases.run("a relay to nobody, " + poller, check_dead_target, programs, one)
+    cases.run("a relay restarts, " + poller, check_restart, programs, one)
+
+
+class Relay(Server):
+    def __init__(self, programs, to, flags, listen="127.0.0.1:0"):
+        arguments = ["--listen=" + listen, "--connect=" + to] + flags
+        super().__init__(programs, arguments, name="relay")
+
+
+def talk(place):
+    """Much more than the buffers hold, there and back, and the end behind it."""
+    payload = some_bytes(4 * MEBIBYTE)
+    failures = []
+    with place.connect() as peer:
+        pouring = threading.Thread(target=pour, args=(peer, len(payload), failures, payload))
+        pouring.start()
+        echo = b"".join(iter(lambda: peer.recv(1 << 16), b""))
+        pouring.join()
+    assert not failures, "the writer failed: %s" % failures
+    assert_same(echo, payload)
+
+
+def check_echo(programs, flags, folder):
+    with Server(programs, ["--listen=127.0.0.1:0"]) as echo:
+        with Relay(programs, echo.address, flags) as relay:
+            talk(Place(relay.address))
+        path = "unix:" + os.path.join(folder, "relay.sock")
+        with Relay(programs, echo.address, flags, listen=path) as relay:
+            talk(Place(relay.address))
+
+
+def resident_bytes(pid):
+    with open("/proc/%d/status" % pid) as status:
+        kibibytes = re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1)
+    return int(kibibytes) << 10
+
+
+def pour(into, size, failures, block):
+    try:
+        for at in range(0, size, len(block)):
+            into.sendall(block[: size - at])
+        into.shutdown(socket.SHUT_WR)
+    except OSError as problem:
+        failures.append(problem)
+
+
+def check_bounded_memory(programs, flags):
+    """A writer as fast as it can be, a reader that takes its time: the relay stays small."""
+    if not os.path.exists("/proc/self/status"):
+        raise Skipped("the memory of a process is read from /proc")
+    block = some_bytes(1 << 20)
+    failures = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(STEP_SECONDS)
+        to = "127.0.0.1:%d" % listener.getsockname()[1]
+        with Relay(programs, to, flags) as relay:
+            with Place(relay.address).connect() as writer:
+                reader = listener.accept()[0]
+                reader.settimeout(STEP_SECONDS)
+                idle = resident_bytes(relay.pid)
+                arguments = (writer, TRANSFER_BYTES, failures, block)
+                pouring = threading.Thread(target=pour, args=arguments)
+                pouring.start()
+                most = received = 0
+                with reader:
+                    while True:
+                        some = reader.recv(1 << 20)
+                        if not some:
+                            break
+                        at = received % len(block)
+                        expected = block[at : at + len(some)]
+                        expected += block[: len(some) - len(expected)]
+                        assert some == expected, "byte %d or a later one is wrong" % received
+                        if received >> 24 != (received + len(some)) >> 24:
+                            time.sleep(0.02)  # slow: all buffers fill while nobody reads
+                            most = max(most, resident_bytes(relay.pid) - idle)
+                        received += len(some)
+                pouring.join()
+    assert not failures, "the writer failed: %s" % failures
+    assert received == TRANSFER_BYTES, "only %d bytes arrived" % received
+    assert most < MOST_GROWTH_BYTES, "the relay grew by %d bytes" % most
+
+
+def check_half_close(programs, flags):
+    """The answer comes after the end of the question, and the whole of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(STEP_SECONDS)
+        with Relay(programs, "127.0.0.1:%d" % listener.getsockname()[1], flags) as relay:
+            with Place(relay.address).connect() as client:
+                client.sendall(b"question")
+                client.shutdown(socket.SHUT_WR)
+                server = listener.accept()[0]
+                with server:
+                    server.settimeout(STEP_SECONDS)
+                    question = b"".join(iter(lambda: server.recv(100), b""))
+                    assert question == b"question", "it heard %r" % question
+                    server.sendall(some_bytes(MEBIBYTE))
+                answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
+                assert_same(answer, some_bytes(MEBIBYTE))
+
+
+def check_dead_target(programs, flags):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and nobody listens
+        to = "127.0.0.1:%d" % closed.getsockname()[1]
+        relay = Relay(programs, to, flags)
+        try:
+            with relay:
+                with Place(relay.address).connect() as client:
+                    assert client.recv(1) == b"", "it gave an answer from nowhere"
+                assert "refused" in relay.said(), "it doesn't say why: " + relay.said()
+                relay.errors.truncate(0)
+        finally:
+            relay.errors.close()
+
+
+def check_restart(programs, flags):
+    """A successor takes the port; the old one serves whom it has, and ends by itself."""
+    if not os.path.exists("/proc/net/tcp"):
+        raise Skipped("who listens is read from /proc")
+    with Server(programs, ["--listen=127.0.0.1:0"]) as echo:
+        old = Relay(programs, echo.address, flags)
+        with old:
+            with Place(old.address).connect() as client:
+                client.sendall(b"before")
+                assert client.recv(6) == b"before"
+                with Relay(programs, echo.address, flags, listen=old.address) as new:
+                    os.kill(old.pid, signal.SIGHUP)
+                    wait_until_no_listener(old.pid)
+                    client.sendall(b"in flight")
+                    assert client.recv(9) == b"in flight", "the old one dropped its connection"
+                    with Place(new.address).connect() as newcomer:
+                        newcomer.sendall(b"after")
+                        assert newcomer.recv(5) == b"after"
+                    client.close()
+                    status = old.process.wait(timeout=STEP_SECONDS)
+                    assert status == 0, "the old one ended with %d" % status
+            old.stop = lambda: None
+
+
+def wait_until_no_listener(pid):
+    """Until the process has no listening socket: the kernel says which are."""
+    deadline = time.monotonic() + STEP_SECONDS
+    while time.monotonic() < deadline:
+        with open("/proc/net/tcp") as table:
+            listening = {line.split()[9] for line in table if line.split()[3] == "0A"}
+        mine = set()
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            try:
+                said = re.match(r"socket:\[(\d+)\]", os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+            except FileNotFoundError:
+                continue
+            if said:
+                mine.add(said.group(1))
+        if not listening & mine:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the old one still listens")

@@ -1,0 +1,145 @@
+// Messages on workers: whole however they were cut, in order, and with a clear end when they can't
+// be understood.
+#include "pollard/net/request_framing.h"
+
+#include <atomic>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "pollard/base/error.h"
+#include "pollard/tests/support/service.h"
+
+namespace pollard::testing {
+namespace {
+
+std::string packed(const LengthPrefixed& codec, std::string_view message) {
+  std::string bytes;
+  BOOST_TEST_REQUIRE(!append_framed(bytes, codec, message));
+  return bytes;
+}
+
+// Notes each message, and sends it back.
+auto echo(Service& service, const LengthPrefixed& codec) {
+  return [&service, codec](RequestConnection& connection, std::string_view message) {
+    service.notes.add(std::string(message));
+    static_cast<void>(append_framed(connection.writer(), codec, message));
+  };
+}
+
+POLLARD_EACH_BACKEND(messages_are_whole_on_workers_however_they_were_cut) {
+  const LengthPrefixed codec({.bytes = 2});
+  const std::string all = packed(codec, "one") + packed(codec, "") + packed(codec, "three");
+  for (std::size_t cut = 1; cut < all.size(); ++cut) {
+    Service service({.poller = backend});
+    service.handlers.on_request = framed_requests(codec, echo(service, codec));
+    service.start();
+    const Descriptor peer = service.connect();
+    write_text(peer.get(), all.substr(0, cut));
+    service.until([&] { return service.server->stats().server.bytes_received == cut; });
+    write_text(peer.get(), all.substr(cut));
+    BOOST_TEST(service.hear(peer, all.size()) == all);
+    BOOST_TEST(service.notes.text() == "connect, one, , three");
+  }
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_that_is_larger_than_a_read_comes_whole) {
+  Service service(backend);
+  const LengthPrefixed codec;
+  service.handlers.on_request =
+      framed_requests(codec, [codec](RequestConnection& connection, std::string_view message) {
+        static_cast<void>(append_framed(connection.writer(), codec, message));
+      });
+  service.options.input_limit = std::size_t{4} << 20U;
+  service.start();
+  const Descriptor peer = service.connect();
+  const std::string large = packed(codec, std::string(3'000'000, 'x'));
+  service.say(peer, large);
+  BOOST_TEST((service.hear(peer, large.size()) == large));
+}
+
+// A codec that counts what it is shown.
+struct Counting {
+  std::atomic<std::size_t>* examined;
+  Lines lines = {};
+
+  [[nodiscard]] Frame decode(std::string_view input, std::size_t from) const {
+    *examined += input.size() - from;
+    return lines.decode(input, from);
+  }
+  [[nodiscard]] Envelope envelope(std::string_view message) const {
+    return lines.envelope(message);
+  }
+};
+
+POLLARD_EACH_BACKEND(what_was_looked_at_is_not_looked_at_again) {
+  Service service({.poller = backend});
+  std::atomic<std::size_t> examined{0};
+  const Counting codec{&examined};
+  service.handlers.on_request =
+      framed_requests(codec, [&](RequestConnection&, std::string_view line) {
+        service.notes.add(std::to_string(line.size()));
+      });
+  service.start();
+  const Descriptor peer = service.connect();
+  for (std::size_t sent = 1; sent <= 200; ++sent) {
+    write_text(peer.get(), "x");
+    service.until([&] { return service.server->stats().server.bytes_received == sent; });
+    service.until([&] { return service.server->stats().workers.busy == 0; });
+  }
+  write_text(peer.get(), "\n");
+  service.expect("connect, 200");
+  BOOST_TEST(examined < 1000U);  // and not 20,000
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_codec_refuses_ends_the_connection_after_a_last_word) {
+  Service service(backend);
+  const LengthPrefixed codec({.bytes = 1, .limit = 10});
+  service.handlers.on_request = framed_requests(
+      codec, echo(service, codec), [&](RequestConnection& connection, std::error_code error) {
+        service.notes.add(error.message());
+        connection.writer().append("too long");
+      });
+  service.start();
+  const Descriptor peer = service.connect();
+  write_text(peer.get(), packed(codec, "good") + "\x0b" + packed(codec, "lost"));
+  BOOST_TEST(service.hear_to_the_end(peer) == packed(codec, "good") + "too long");
+  end_sending(peer.get());
+  service.until_empty();
+  const std::string why = make_error_code(Error::kMessageTooLong).message();
+  BOOST_TEST(service.notes.text() == "connect, good, " + why + ", disconnect error: " + why);
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_stream_that_ends_in_a_message_is_told_of) {
+  Service service(backend);
+  const LengthPrefixed codec;
+  service.handlers.on_request = framed_requests(codec, echo(service, codec));
+  service.start();
+  const Descriptor peer = service.connect();
+  write_text(peer.get(), packed(codec, "whole") + packed(codec, "half").substr(0, 6));
+  end_sending(peer.get());
+  service.expect("connect, whole, disconnect error: " +
+                 make_error_code(Error::kMessageCutOff).message());
+}
+
+POLLARD_EACH_BACKEND(a_handler_that_closes_gets_no_more_messages) {
+  Service service({.poller = backend});
+  const LengthPrefixed codec;
+  service.handlers.on_request =
+      framed_requests(codec, [&](RequestConnection& connection, std::string_view message) {
+        service.notes.add(std::string(message));
+        connection.close();
+      });
+  service.start();
+  const Descriptor peer = service.connect();
+  write_text(peer.get(), packed(codec, "first") + packed(codec, "second"));
+  BOOST_TEST(service.hear_to_the_end(peer) == "");
+  end_sending(peer.get());
+  service.until_empty();
+  BOOST_TEST(service.notes.text() == "connect, first, disconnect local");
+}
+
+}  // namespace
+}  // namespace pollard::testing

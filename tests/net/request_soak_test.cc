@@ -1,0 +1,220 @@
+// Many connections, random delays, random ends, by seed: whatever happens, each connection's
+// handlers keep their order, every byte is answered in its place, and nothing is left.
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "pollard/net/tcp_client.h"
+#include "pollard/tests/support/dice.h"
+#include "pollard/tests/support/effort.h"
+#include "pollard/tests/support/service.h"
+
+namespace pollard::testing {
+namespace {
+
+// A delay of no fixed length, in which others run.
+void dawdle(Dice& dice) {
+  for (std::uint64_t i = dice.up_to(20); i > 0; --i) std::this_thread::yield();
+}
+
+// What one connection's handlers see; they would race for it if two of them ran at a time.
+struct Witness {
+  explicit Witness(std::atomic<int>& count) : alive(count) { ++alive; }
+  Witness(const Witness& other) : alive(other.alive), next_line(other.next_line) { ++alive; }
+  ~Witness() { --alive; }
+  Witness& operator=(const Witness&) = delete;
+
+  std::atomic<int>& alive;
+  std::uint64_t next_line = 0;
+  bool inside = false;
+  bool disconnected = false;
+};
+
+struct Tally {
+  std::atomic<int> witnesses{0};
+  std::atomic<std::uint64_t> connects{0};
+  std::atomic<std::uint64_t> disconnects{0};
+  std::atomic<std::uint64_t> close_callbacks{0};
+  std::atomic<std::uint64_t> errors{0};
+  std::atomic<std::uint64_t> lines{0};
+  std::atomic<bool> wrong{false};
+};
+
+class Guard {
+ public:
+  Guard(Witness& witness, Tally& tally) : witness_(witness) {
+    if (witness.inside || witness.disconnected) tally.wrong = true;
+    witness.inside = true;
+  }
+  ~Guard() { witness_.inside = false; }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  Witness& witness_;
+};
+
+void answer_lines(RequestConnection& connection, Witness& witness, Tally& tally, Dice& dice) {
+  RequestReader& reader = connection.reader();
+  for (std::uint64_t most = 1 + dice.up_to(4); most > 0; --most) {
+    const auto line = reader.until("\n");
+    if (!line.has_value()) break;
+    if (*line != std::to_string(witness.next_line++)) tally.wrong = true;
+    ++tally.lines;
+    connection.writer().append(*line);
+    connection.writer().append("\n");
+    if (dice.one_in(10)) dawdle(dice);
+    if (dice.one_in(20)) connection.writer().flush();
+    if (dice.one_in(50)) static_cast<void>(connection.writer().flush(1ms));
+    if (dice.one_in(50)) reader.release();
+  }
+  if (dice.one_in(50)) static_cast<void>(reader.next(10'000, Duration(dice.up_to(200'000))));
+}
+
+void misbehave(RequestConnection& connection, Dice& dice) {
+  if (dice.one_in(100)) throw std::runtime_error("a mistake");
+  if (dice.one_in(100)) connection.close();
+  if (dice.one_in(100)) connection.force_close();
+  if (dice.one_in(100)) {
+    std::thread([kept = connection.shared_from_this()] { kept->close(); }).join();
+  }
+}
+
+RequestHandlers handlers(Tally& tally, Dice& dice) {
+  return {
+      .on_connect =
+          [&](RequestConnection& connection) {
+            ++tally.connects;
+            dawdle(dice);
+            connection.add_close_callback([&tally] { ++tally.close_callbacks; });
+            return Witness(tally.witnesses);
+          },
+      .on_request =
+          [&](RequestConnection& connection) {
+            auto& witness = connection.context<Witness>();
+            const Guard guard(witness, tally);
+            answer_lines(connection, witness, tally, dice);
+            misbehave(connection, dice);
+          },
+      .on_disconnect =
+          [&](RequestConnection& connection, const DisconnectReason&) {
+            ++tally.disconnects;
+            auto& witness = connection.context<Witness>();
+            const Guard guard(witness, tally);
+            witness.disconnected = true;
+          },
+      .on_error = [&](RequestConnection&, const std::exception_ptr&) { ++tally.errors; },
+  };
+}
+
+// Sends numbered lines, and checks that what comes back are the same, from the first. Comes back
+// after each end.
+class Asker {
+ public:
+  Asker(EventLoop& loop, const Address& server, const TcpClientOptions& options, Dice& dice)
+      : dice_(dice), client_(loop, server, conversation(), options) {
+    static_cast<void>(client_.connect());
+  }
+
+  std::uint64_t answered = 0;
+  bool wrong = false;
+
+ private:
+  ConnectionHandlers conversation() {
+    return {
+        .on_connect =
+            [this](const TcpConnectionPtr& it) {
+              asked_ = heard_ = 0;
+              ask(it);
+            },
+        .on_message = [this](const TcpConnectionPtr& it, Buffer& input) { hear(it, input); },
+    };
+  }
+
+  void ask(const TcpConnectionPtr& it) {
+    std::string lines;
+    for (std::uint64_t i = dice_.up_to(30); i > 0; --i) lines += std::to_string(asked_++) + "\n";
+    lines += std::to_string(asked_++) + "\n";
+    // In two pieces, as the network might.
+    const std::size_t split = dice_.up_to(lines.size());
+    static_cast<void>(it->send(lines.substr(0, split)));
+    it->loop().post([it, rest = lines.substr(split)] { static_cast<void>(it->send(rest)); });
+    if (dice_.one_in(30)) it->shutdown(20ms);
+    if (dice_.one_in(60)) it->force_close();
+  }
+
+  void hear(const TcpConnectionPtr& it, Buffer& input) {
+    while (const auto end = input.find("\n")) {
+      wrong |= input.take(*end) != std::to_string(heard_++);
+      input.consume(1);
+      ++answered;
+    }
+    if (heard_ == asked_) ask(it);
+  }
+
+  Dice& dice_;
+  std::uint64_t asked_ = 0;
+  std::uint64_t heard_ = 0;
+  TcpClient client_;
+};
+
+void soak(const BackendCase& backend, unsigned threads, std::uint64_t seed) {
+  constexpr std::uint64_t kAskers = 16;
+  const std::size_t descriptors = open_descriptors();
+  Dice dice(seed);
+  Tally tally;
+  {
+    Service service(backend);
+    service.handlers = handlers(tally, dice);
+    service.options.workers = {.workers = 3, .queue_limit = 4};
+    service.options.input_limit = 400;
+    service.options.close_limit = 20ms;
+    service.options.server.threads = threads;
+    service.options.on_step = [&](const RequestConnection&, RequestStep) {
+      if (dice.one_in(8)) std::this_thread::yield();
+    };
+    service.start();
+    TcpClientOptions options{.reconnect = true};
+    options.connector.backoff = {.initial = 1ms, .maximum = 4ms};
+    std::vector<std::unique_ptr<Asker>> askers;
+    while (askers.size() < kAskers) {
+      askers.push_back(
+          std::make_unique<Asker>(service.loop, service.server->address(), options, dice));
+    }
+    const auto all = [&](auto condition) { return std::ranges::all_of(askers, condition); };
+    const std::uint64_t enough = repeated(60);
+    service.until([&] { return all([&](const auto& one) { return one->answered > enough; }); });
+    BOOST_TEST(all([](const auto& one) { return !one->wrong; }), "an answer isn't the right one");
+    if (seed % 2 == 0) {
+      bool done = false;
+      service.server->stop_gracefully(50ms, [&] { done = true; });
+      service.until([&] { return done; });
+    } else {
+      service.server->stop();
+    }
+    BOOST_TEST(service.server->connection_count() == 0U);
+    BOOST_TEST(service.server->stats().exceptions == tally.errors.load());
+  }
+  BOOST_TEST(!tally.wrong, "handlers ran beside each other, or a line came out of order");
+  BOOST_TEST(tally.connects.load() == tally.disconnects.load());
+  BOOST_TEST(tally.connects.load() == tally.close_callbacks.load());
+  BOOST_TEST(tally.witnesses.load() == 0, "a context is left");
+  BOOST_TEST(open_descriptors() == descriptors, "a descriptor is left");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(whatever_happens_workers_keep_their_promises) {
+  const std::uint64_t seed = std::hash<std::string>()(backend.poller);
+  soak(backend, 0, seed);
+  soak(backend, 2, seed + 1);
+}
+
+}  // namespace
+}  // namespace pollard::testing

@@ -1,0 +1,204 @@
+// Limits of time: which of them ends a connection, when, and what they cost those that are busy.
+#include "pollard/net/time_limits.h"
+
+#include <algorithm>
+#include <string>
+#include <system_error>
+
+#include "pollard/tests/support/connected.h"
+#include "pollard/tests/support/faults.h"
+
+namespace pollard::testing {
+namespace {
+
+// Its connection notes which limit ended it.
+class Limited : public Connected {
+ public:
+  Limited(const BackendCase& backend, TimeLimits limits) : Connected(backend) {
+    options.time_limits = limits;
+    handlers.on_disconnect = [this](const TcpConnectionPtr&, const DisconnectReason& reason) {
+      ended_at = platform::monotonic_now();
+      ended = reason;
+    };
+  }
+
+  void expect_end(Error limit) {
+    until_closed();
+    BOOST_TEST((ended.kind == DisconnectReason::Kind::kTimeout));
+    BOOST_TEST(ended.error == limit);
+    BOOST_TEST(ended.error == std::errc::timed_out);
+    BOOST_TEST(ended.to_string() == "timeout: " + make_error_code(limit).message());
+  }
+
+  void expect_open() { BOOST_TEST(connection->connected()); }
+
+  DisconnectReason ended;
+  MonotonicTime ended_at{};
+};
+
+void turn_for(EventLoop& loop, Duration time) {
+  const MonotonicTime end = platform::monotonic_now() + time;
+  for (MonotonicTime now = platform::monotonic_now(); now < end; now = platform::monotonic_now()) {
+    static_cast<void>(loop.run_once(end - now));
+  }
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(who_sends_nothing_at_all_meets_the_first_byte_limit) {
+  Limited one(backend, {.first_byte = 20ms});
+  const MonotonicTime opened = platform::monotonic_now();
+  one.open();
+  one.expect_end(Error::kFirstByteLimit);
+  BOOST_TEST((one.ended_at - opened >= 20ms), "early");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(one_byte_satisfies_the_first_byte_limit_for_ever) {
+  Limited one(backend, {.first_byte = 20ms});
+  one.open();
+  one.say("x");
+  one.until([&] { return one.journal.received == "x"; });
+  turn_for(one.loop, 60ms);
+  one.expect_open();
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(who_falls_silent_meets_the_read_idle_limit_though_we_send) {
+  Limited one(backend, {.read_idle = 30ms});
+  one.open();
+  one.say("x");
+  const MonotonicTime said = platform::monotonic_now();
+  const Timer sending = one.loop.every(3ms, [&] { one.connection->send("still here"); });
+  one.expect_end(Error::kReadIdleLimit);
+  BOOST_TEST((one.ended_at - said >= 30ms), "early");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(who_is_told_nothing_meets_the_write_idle_limit_though_it_sends) {
+  Limited one(backend, {.write_idle = 30ms});
+  one.open();
+  one.connection->send("last words");
+  const MonotonicTime sent = platform::monotonic_now();
+  const Timer saying = one.loop.every(3ms, [&] { write_some(one.peer.get(), "x"); });
+  one.expect_end(Error::kWriteIdleLimit);
+  BOOST_TEST((one.ended_at - sent >= 30ms), "early");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(either_way_is_enough_for_the_idle_limit_and_neither_is_not) {
+  for (const bool we_send : {false, true}) {
+    Limited one(backend, {.idle = 40ms});
+    one.open();
+    const MonotonicTime busy_until = platform::monotonic_now() + 120ms;
+    MonotonicTime last{};
+    Timer talking = one.loop.every(2ms, [&] {
+      if (platform::monotonic_now() > busy_until) return talking.cancel();
+      last = platform::monotonic_now();
+      if (we_send) {
+        one.connection->send("x");
+      } else {
+        write_some(one.peer.get(), "x");
+      }
+    });
+    one.expect_end(Error::kIdleLimit);
+    BOOST_TEST((one.ended_at - last >= 40ms), "early");
+  }
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_peer_that_does_not_read_meets_the_write_stall_limit) {
+  Limited one(backend, {.write_stall = 30ms});
+  one.open();
+  turn_for(one.loop, 60ms);
+  one.expect_open();  // nothing waits
+  one.connection->send(std::string(32 << 20, 'x'));
+  const MonotonicTime sent = platform::monotonic_now();
+  one.expect_end(Error::kWriteStallLimit);
+  BOOST_TEST((one.ended_at - sent >= 30ms), "early");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_peer_that_reads_slowly_does_not_meet_the_write_stall_limit) {
+  Limited one(backend, {.write_stall = 500ms});
+  one.open();
+  const std::string sent = pattern(16 << 20);
+  one.connection->send(sent);
+  BOOST_TEST((one.hear(sent.size()) == sent));
+  turn_for(one.loop, 20ms);
+  one.expect_open();
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(nobody_outlives_the_life_limit_however_busy) {
+  Limited one(backend, {.life = 30ms});
+  const MonotonicTime opened = platform::monotonic_now();
+  one.open();
+  const Timer talking = one.loop.every(1ms, [&] {
+    one.connection->send("x");
+    write_some(one.peer.get(), "x");
+  });
+  one.expect_end(Error::kLifeLimit);
+  BOOST_TEST((one.ended_at - opened >= 30ms), "early");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(while_we_pause_reading_the_peer_is_not_idle) {
+  Limited one(backend, {.first_byte = 20ms, .read_idle = 20ms, .idle = 20ms});
+  one.open();
+  one.connection->pause_reading();
+  turn_for(one.loop, 60ms);
+  one.expect_open();
+  const MonotonicTime resumed = platform::monotonic_now();
+  one.connection->resume_reading();
+  one.until_closed();
+  BOOST_TEST((one.ended_at - resumed >= 20ms), "the limits begin anew");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(limits_may_be_set_changed_and_lifted_in_the_middle_of_a_life) {
+  Limited one(backend, {.idle = 20ms});
+  one.open();
+  one.connection->set_time_limits({});
+  turn_for(one.loop, 40ms);
+  one.expect_open();
+  BOOST_TEST(one.loop.stats().watched == 2U);
+  const MonotonicTime set = platform::monotonic_now();
+  one.connection->set_time_limits({.life = 20ms});
+  one.expect_end(Error::kLifeLimit);
+  BOOST_TEST((one.ended_at - set >= 20ms), "early");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_may_set_the_limits) {
+  Limited one(backend, {});
+  one.handlers.on_message = [](const TcpConnectionPtr& connection, Buffer& input) {
+    input.clear();
+    connection->set_time_limits({.read_idle = 10ms});
+  };
+  one.open();
+  one.say("x");
+  one.expect_end(Error::kReadIdleLimit);
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(limits_of_an_ended_connection_disturb_nobody) {
+  Limited one(backend, {.idle = 10ms, .life = 10ms});
+  one.open();
+  one.connection->force_close();
+  one.until_closed();
+  one.connection->set_time_limits({.life = 1ms});
+  turn_for(one.loop, 20ms);
+  BOOST_TEST((one.ended.kind == DisconnectReason::Kind::kLocal));
+}
+
+// The promise: no timer, no system call and no allocation for each message.
+POLLARD_EACH_BACKEND_AND_TRIGGER(limits_cost_a_busy_connection_no_clock_reading_for_each_message) {
+  Faults faults;
+  Limited one(backend,
+              {.first_byte = 1h, .read_idle = 1h, .write_idle = 1h, .idle = 1h, .life = 24h});
+  one.handlers.on_message = [](const TcpConnectionPtr& connection, Buffer& input) {
+    connection->send(input);
+  };
+  one.open();
+  run_until_idle(one.loop);
+  constexpr std::size_t kMessages = 1000;
+  const std::size_t clocks = faults.count(Call::kClockGettime);
+  const std::size_t waits = faults.count(Call::kWait);
+  for (std::size_t message = 0; message < kMessages; ++message) {
+    write_text(one.peer.get(), "ping");
+    while (read_text(one.peer.get()).empty()) static_cast<void>(one.loop.run_once());
+  }
+  BOOST_TEST(faults.count(Call::kClockGettime) - clocks <= kMessages / 32);
+  BOOST_TEST(faults.count(Call::kWait) - waits <= kMessages + kMessages / 32);
+}
+
+}  // namespace
+}  // namespace pollard::testing
