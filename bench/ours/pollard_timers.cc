@@ -1,0 +1,38 @@
+// The timers of our loop.
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "pollard/net/event_loop.h"
+#include "pollard/net/timer.h"
+#include "timers/timers.h"
+
+namespace {
+
+class Timers {
+ public:
+  explicit Timers(std::size_t count) : timers_(count) {}
+
+  void set(std::size_t which, bench::Delay delay) {
+    timers_[which] = loop_.after(delay, [this] { ++happened_; });
+  }
+  void cancel(std::size_t which) { timers_[which].cancel(); }
+  void put_off(std::size_t which, bench::Delay delay) {
+    timers_[which].restart_at(loop_.now() + delay);
+  }
+  void run_due() { loop_.run_once(pollard::Duration::zero()); }
+  void inside(const bench::Work& work) {
+    loop_.post([&work] { work(); });
+    run_due();
+  }
+  [[nodiscard]] std::uint64_t happened() const { return happened_; }
+
+ private:
+  pollard::EventLoop loop_;
+  std::vector<pollard::Timer> timers_;
+  std::uint64_t happened_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) { return bench::main_of<Timers>(argc, argv); }
