@@ -23,10 +23,13 @@ packages_of() {
   case $1:$2 in
     compiler:apt)
       case ${CXX:-} in
+        *clang++-*) echo "clang-${CXX##*-}" ;;
         *clang*) echo clang ;;
+        *g++-*) echo "g++-${CXX##*-}" ;;
         *) echo g++ ;;
       esac
       ;;
+    libfuzzer:apt) echo "libclang-rt-$(clang_major)-dev" ;;
     cmake:*) echo cmake ;;
     ninja:apt | ninja:pkgin) echo ninja-build ;;
     ninja:*) echo ninja ;;
@@ -42,13 +45,24 @@ packages_of() {
     shellcheck:*) echo shellcheck ;;
     clang-format:apt | clang-format:brew) echo clang-format ;;
     clang-tidy:apt) echo clang-tidy ;;
+    *-linux-gnu*-g++:apt) echo "g++-${1%-g++}" ;;
+    qemu-*:apt) echo qemu-user ;;
+    doxygen:*) echo doxygen ;;
+    gcovr:apt) echo gcovr ;;
     npm:apt) echo npm ;;
     npm:brew) echo node ;;
     npm:pkg) echo npm ;;
-    socat:* | curl:* | strace:apt) echo "$1" ;;
+    socat:* | curl:* | strace:apt | valgrind:apt) echo "$1" ;;
+    gnuplot:apt) echo gnuplot-nox ;;
+    libevent:apt | libev:apt) echo "$1-dev" ;;
+    libuv:apt) echo libuv1-dev ;;
+    asio:apt) echo libasio-dev ;;
+    benchmark:apt) echo libbenchmark-dev ;;
     pkg-config:apt | pkg-config:pkgin) echo pkg-config ;;
     pkg-config:brew | pkg-config:pkg) echo pkgconf ;;
     nc:apt) echo netcat-openbsd ;;
+    redis-cli:apt) echo redis-tools ;;
+    redis-cli:*) echo redis ;;
     bazel:apt)
       echo bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib \
         bazel-platforms
@@ -66,11 +80,31 @@ has_header() {
   return 1
 }
 
+# The version of Clang that $CXX is.
+clang_major() { "$CXX" -dumpversion | cut -d . -f 1; }
+
+# Debian has Clang's runtime libraries in a package of their own.
+has_libfuzzer() {
+  has_libfuzzer_program=$(mktemp) || return 1
+  has_libfuzzer_status=0
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
+    "$CXX" -fsanitize=fuzzer,address -x c++ - -o "$has_libfuzzer_program" > /dev/null 2>&1 ||
+    has_libfuzzer_status=1
+  rm -f "$has_libfuzzer_program"
+  return "$has_libfuzzer_status"
+}
+
 has() {
   case $1 in
+    libfuzzer) has_libfuzzer ;;
     compiler) command -v "${CXX:-c++}" > /dev/null ;;
     cli11) has_header CLI/CLI.hpp ;;
     boost) has_header boost/test/unit_test.hpp ;;
+    libevent) has_header event2/event.h ;;
+    libuv) has_header uv.h ;;
+    libev) has_header ev.h ;;
+    asio) has_header asio.hpp ;;
+    benchmark) has_header benchmark/benchmark.h ;;
     bazel) command -v bazel > /dev/null && { [ ! -e /etc/debian_version ] || has_bazel_rules; } ;;
     *) command -v "$1" > /dev/null ;;
   esac
@@ -141,6 +175,7 @@ ensure() {
   for tool in $missing; do
     packages=$(packages_of "$tool" "$manager")
     case $tool in
+      libfuzzer) warn "missing: libFuzzer and AddressSanitizer of $CXX (Clang's compiler-rt)" ;;
       compiler) warn "missing: a C++20 compiler (GCC 10 or Clang 14 or newer) called ${CXX:-c++}" ;;
       cmake) warn "missing: CMake 3.22 or newer, https://cmake.org/download" ;;
       ninja) warn "missing: Ninja, https://ninja-build.org" ;;

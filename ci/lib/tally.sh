@@ -1,10 +1,12 @@
-# Read by ci/test after common.sh: counts test cases over all runs, in build/test/tally.
+# Read by ci/test and ci/matrix after common.sh: counts test cases over all runs, in $logs/tally;
+# $logs is the folder in build/ where a script keeps what the programs said.
 # shellcheck shell=sh
 
-tally_file=build/test/tally
+logs=build/$(basename "$0")
+tally_file=$logs/tally
 
 tally_start() {
-  mkdir -p build/test
+  mkdir -p "$logs"
   : > "$tally_file"
 }
 

@@ -1,0 +1,110 @@
+# Read by ci/test and ci/matrix after common.sh, build.sh and tally.sh: the parts of a run, each of
+# which builds, runs the test programs that it built, or calls a script that counts its own cases.
+# What a part prints goes to $logs (tally.sh), the numbers into the tally.
+# shellcheck shell=sh
+# shellcheck disable=SC2154  # $logs is tally.sh's
+
+suite_seconds=600
+
+# failed_part PART WHY...: a part that could not even run is one failure.
+failed_part() {
+  failed_part_name=$1
+  shift
+  say "  FAILED: $*"
+  tally "$failed_part_name" 0 1 0
+}
+
+# show_failures LOG STATUS: what a person needs first. Where the program did not come to its end
+# (Boost.Test's 201 says that it did, with failures) that is what stands last in the log.
+show_failures() {
+  grep -E 'error: |ERROR: |WARNING: ThreadSanitizer|runtime error:' "$1" | head -n 40
+  [ "$2" = 201 ] || tail -n 20 "$1"
+  say "  ... the whole of it is in $1"
+}
+
+# The reasons why test cases were skipped, each once: nothing is skipped silently. (What a filter
+# leaves out is `disabled`; who set the filter says why.)
+show_skipped() {
+  sed -n -e '/is skipped because disabled$/d' -e 's/.*is skipped because //p' "$1" |
+    sort | uniq -c | sed 's/^ */  skipped: /'
+}
+
+# run_suites PART BUILD_FOLDER [PREFIX...]: each test program that the build made.
+run_suites() {
+  run_part=$1
+  run_folder=$2
+  shift 2
+  mkdir -p "$logs/$run_part"
+  for program in "$run_folder"/tests/*_test; do
+    if [ ! -x "$program" ]; then
+      failed_part "$run_part" "no test program in $run_folder/tests"
+      return
+    fi
+    name=$(basename "$program")
+    log=$logs/$run_part/$name.log
+    report=$logs/$run_part/$name.xml
+    began=$(now)
+    printf '  %s %s: ' "$run_part" "$name"
+    : > "$report"
+    status=0
+    run_limited "$suite_seconds" "$@" "$program" --log_level=test_suite --color_output=no \
+      --report_level=short --report_format=XML "--report_sink=$report" > "$log" 2>&1 || status=$?
+    tally_boost "$run_part" "$status" "$report"
+    say " ($(($(now) - began)) s)"
+    [ "$status" = 0 ] || show_failures "$log" "$status"
+    show_skipped "$log"
+  done
+}
+
+# run_counted PART COMMAND...: a script of ours whose last line is `N passed, N failed`.
+run_counted() {
+  counted_part=$1
+  shift
+  log=$logs/$counted_part.log
+  status=0
+  run_limited "$suite_seconds" "$@" > "$log" 2>&1 || status=$?
+  # shellcheck disable=SC2046  # two or three numbers
+  set -- $(tail -n 1 "$log" |
+    sed -n -E 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?$/\1 \2 \4/p')
+  if [ $# -lt 2 ] || { [ "$status" != 0 ] && [ "$2" = 0 ]; }; then
+    set -- "${1:-0}" 1 "${3:-0}"
+    say "  (ended with status $status)"
+  fi
+  tally "$counted_part" "$1" "$2" "${3:-0}"
+  if [ "$2" != 0 ]; then cat "$log"; else grep '^skipped' "$log" | sed 's/^/  /' || :; fi
+  say "  $counted_part: $1 passed, $2 failed"
+}
+
+# build_part PART BUILD_FOLDER CMAKE_OPTION...
+build_part() {
+  build_part_name=$1
+  build_part_folder=$2
+  shift
+  if configure "$@" && build "$build_part_folder" all; then return 0; fi
+  failed_part "$build_part_name" "the build in $build_part_folder failed"
+  return 1
+}
+
+# run_parts PART...: part_PART is the function that does it. Says how long each of them took, what
+# $epilogue (a command) has to add, and, on the last line, how many passed and failed.
+run_parts() {
+  # A test of thousands of connections needs descriptors; what can't be had is the test's to report.
+  # shellcheck disable=SC3045  # every sh that we know has ulimit -S, -H and -n
+  ulimit -S -n "$(ulimit -H -n)" 2> /dev/null || ulimit -S -n 8192 2> /dev/null || :
+  tally_start
+  parts_started=$(now)
+  parts_summary=
+  for part; do
+    say "== $part"
+    part_started=$(now)
+    "part_$(printf %s "$part" | tr - _)"
+    part_took=$(($(now) - part_started))
+    parts_summary="$parts_summary$part $part_took s; "
+    say "== $part took $part_took s"
+  done
+  say
+  say "in all $(($(now) - parts_started)) s: $parts_summary"
+  ${epilogue:-:}
+  tally_line
+  ! tally_has_failed
+}
