@@ -253,8 +253,9 @@ bool RequestConnection::input_ended() {
 void RequestConnection::hand_over_output() {
   Buffer& output = writer_.output_;
   if (output.empty()) return;
-  if (gone_ || shutdown_wanted_ || force_close_wanted_) return output.clear();
   handed_over_ += output.size();
+  // It never leaves: who waits for it waits for the end.
+  if (gone_ || shutdown_wanted_ || force_close_wanted_) return output.clear();
   if (outgoing_.empty()) {
     outgoing_ = std::move(output);
   } else {

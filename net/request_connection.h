@@ -205,7 +205,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   std::size_t unread_ = 0;                 // in incoming_, and what the reader has
   std::size_t wanted_ = 0;                 // by a handler that waits
   Buffer outgoing_;
-  std::uint64_t handed_over_ = 0;  // bytes ever in outgoing_
+  std::uint64_t handed_over_ = 0;  // bytes ever written, those that were dropped at the end, too
   std::uint64_t left_ = 0;         // of these, handed to the kernel
   std::optional<DisconnectReason> reason_;
   std::vector<Task> close_callbacks_;

@@ -406,6 +406,23 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_stop_tells_everybody_and_waits_for_handlers) 
   }
 }
 
+// What is written behind the end never leaves, so nobody is told that it did.
+POLLARD_EACH_BACKEND_AND_TRIGGER(output_that_is_dropped_is_not_done) {
+  Service service(backend);
+  service.handlers.on_connect = [&](RequestConnection& connection) {
+    connection.force_close();
+    connection.writer().append("too late");
+    service.notes.add(std::string(to_string(connection.writer().flush(20s))));
+  };
+  service.handlers.on_disconnect = [&](RequestConnection& connection, const DisconnectReason&) {
+    connection.writer().append("much too late");
+    service.notes.add(std::string(to_string(connection.writer().flush(20s))));
+  };
+  service.start();
+  const Descriptor peer = service.connect();
+  service.expect("ended, ended");
+}
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_server_is_destroyed_while_handlers_wait_for_output) {
   Service service(backend);
   Gate gate;
