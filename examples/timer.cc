@@ -17,7 +17,7 @@ int main(int argc, char** argv) try {
   // A timer that is put off before its time has come never happens: here is how an idle limit is
   // kept.
   pollard::Timer idle = loop.after(250ms, [] { std::cout << "idle, which never happens\n"; });
-  const pollard::Timer busy = loop.every(50ms, [&] { idle.restart_at(loop.now() + 250ms); });
+  const pollard::Timer busy = loop.every(50ms, [&] { idle.restart_after(250ms); });
 
   // Timers are cancelled when they are destroyed. This one lives as long as main, and ends it.
   const pollard::Timer end = loop.after(1s, [&loop] { loop.stop(); });

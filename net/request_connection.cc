@@ -205,7 +205,7 @@ RequestConnection::Next RequestConnection::next_step(unsigned calls) {
 
 RequestConnection::Next RequestConnection::choose_next(unsigned calls) {
   if (!stopped_ && !reader_.blocks_.empty() && (fresh_ || progress_)) {
-    fresh_ = calls >= kCallsInARow && group_->pool_->in_line() > 0;
+    fresh_ = calls >= kCallsInARow && group_->pool_->queue_size() > 0;
     return fresh_ ? Next::kGiveWay : Next::kRequest;
   }
   return gone_ ? Next::kEnd : Next::kRest;

@@ -8,6 +8,7 @@
 #include "pollard/base/assert.h"
 #include "pollard/base/clock.h"
 #include "pollard/net/timer_record.h"
+#include "pollard/platform/time.h"
 
 namespace pollard {
 
@@ -48,6 +49,10 @@ class [[nodiscard]] Timer {
     if (queue_ == nullptr) return;
     record_->deadline = deadline;
     if (deadline < record_->placed_at) put_forward();
+  }
+  /// The same, to `delay` after the real time, as EventLoop::after.
+  void restart_after(Duration delay) {
+    restart_at(saturating_add(platform::monotonic_now(), delay));
   }
 
   /// Lets it happen without a handle.

@@ -123,7 +123,7 @@ Admission WorkerPool::admit(Task& task, bool may_wait) {
   return full ? Admission::kWaiting : Admission::kQueued;
 }
 
-std::size_t WorkerPool::in_line() const {
+std::size_t WorkerPool::queue_size() const {
   const std::lock_guard lock(state_->mutex);
   return state_->line.size();
 }

@@ -70,7 +70,7 @@ class WorkerPool {
   /// Takes the task if the queue has room.
   Admission try_submit(Task&& task);
   /// Tasks that have not begun.
-  [[nodiscard]] std::size_t in_line() const;
+  [[nodiscard]] std::size_t queue_size() const;
   /// As of now.
   [[nodiscard]] WorkerPoolStats stats() const;
 

@@ -78,7 +78,7 @@ class EpollPoller final : public Poller {
   std::error_code apply_close(int, Interest) override { return {}; }
 
   Result collect(Duration timeout) override {
-    if (haunted()) return collect_anew(timeout);
+    if (has_strays()) return collect_anew(timeout);
     if (timeout != kNoTimeout) return collect_within(timeout);
     return count(platform::epoll_wait_milliseconds(epoll_.get(), space_to_collect(), -1));
   }
@@ -99,7 +99,7 @@ class EpollPoller final : public Poller {
   // The set holds a registration that nobody can name any more: it is left behind.
   [[gnu::cold, gnu::noinline]] Result collect_anew(Duration timeout) {
     if (const Result made = start_over(); !made.ok()) return made;
-    exorcised();
+    strays_ended();
     return collect(found_nothing() ? until_next_try(timeout) : Duration::zero());
   }
 
@@ -125,7 +125,7 @@ class EpollPoller final : public Poller {
     epoll_.reset(made.descriptor());
     for_each_applied([&](int fd, Interest interest) {
       const std::error_code refused = apply(fd, Interest::kNone, interest);
-      if (is_for_now(refused)) {
+      if (is_out_of_memory(refused)) {
         try_again(fd);
       } else if (refused) {
         evict(fd);

@@ -126,7 +126,7 @@ class KqueuePoller final : public Poller {
     const std::error_code error = refusal(event);
     const bool gone = error == std::errc::no_such_file_or_directory;
     if (!error || gone || !is_current(fd, platform::udata_of(event))) return;
-    if (is_for_now(error)) return try_again(fd);
+    if (is_out_of_memory(error)) return try_again(fd);
     add_ready(fd, kReadable | kWritable | kError);
   }
 

@@ -123,7 +123,7 @@ void Poller::apply_changes() {
     record.lost_edge = false;
     const std::error_code refused = apply(fd, record.applied, record.wanted);
     record.applied = refused ? Interest::kNone : record.wanted;
-    if (is_for_now(refused)) {
+    if (is_out_of_memory(refused)) {
       refused_.push_back(fd);
     } else if (refused) {
       report(fd, kReadable | kWritable | kError);
@@ -193,7 +193,7 @@ void Poller::evict(int fd) {
 // is a ghost. (A ghost is mistaken for the other once in 256 waits, and then comes again.)
 void Poller::note_stale(const Record& record) {
   ++stale_events_;
-  if (record.ended_in != waits_) haunted_ = true;
+  if (record.ended_in != waits_) has_strays_ = true;
 }
 
 // A level comes again by itself; an edge wouldn't, so it is asked for when the interest returns.

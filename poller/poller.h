@@ -259,9 +259,9 @@ class Poller {
 
   /// Whether events have come for registrations that were over before the wait for them began: the
   /// kernel goes on with what we have no name for any more.
-  [[nodiscard]] bool haunted() const { return haunted_; }
+  [[nodiscard]] bool has_strays() const { return has_strays_; }
   /// The backend has seen to it that they end.
-  void exorcised() { haunted_ = false; }
+  void strays_ended() { has_strays_ = false; }
   /// Whether as much was reported as one wait should.
   [[nodiscard]] bool batch_full() const { return found() >= kBatch; }
 
@@ -293,7 +293,7 @@ class Poller {
   /// wait.
   void try_again(int fd);
   /// Whether the kernel was only out of memory.
-  [[nodiscard]] static bool is_for_now(std::error_code refused) {
+  [[nodiscard]] static bool is_out_of_memory(std::error_code refused) {
     return refused == std::errc::not_enough_memory || refused == std::errc::no_space_on_device;
   }
   /// How long to wait while there are such changes.
@@ -356,7 +356,7 @@ class Poller {
   std::size_t size_ = 0;
   std::uint64_t stale_events_ = 0;
   std::uint8_t waits_ = 0;  // modulo 256
-  bool haunted_ = false;
+  bool has_strays_ = false;
   std::string_view name_;
   PollerCapabilities capabilities_;
   std::uint32_t fork_generation_;

@@ -433,6 +433,25 @@ POLLARD_EACH_BACKEND(a_timer_that_sets_timers_for_the_past_starves_nobody) {
   loop.run();
 }
 
+POLLARD_EACH_BACKEND(a_timer_is_put_off_and_forward_from_now_on) {
+  EventLoop loop({.poller = backend});
+  const MonotonicTime began = platform::monotonic_now();
+  Duration put_off_took{};
+  Duration put_forward_took{};
+  Timer put_off = loop.after(1ms, [&] {
+    put_off_took = platform::monotonic_now() - began;
+    loop.stop();
+  });
+  Timer put_forward = loop.after(1h, [&] { put_forward_took = platform::monotonic_now() - began; });
+  put_off.restart_after(50ms);
+  put_forward.restart_after(2ms);
+  loop.run();
+  BOOST_TEST((put_off_took >= 50ms));
+  BOOST_TEST((put_forward_took >= 2ms));
+  put_off.restart_after(1ms);  // no effect: it has happened
+  BOOST_TEST(!put_off.active());
+}
+
 POLLARD_EACH_BACKEND(a_timers_handle_may_outlive_its_loop) {
   Timer once;
   Timer periodic;
