@@ -2,6 +2,7 @@
 // numbers in every standard library; a seed here means the same sequence on every system.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 
 namespace pollard {
@@ -24,6 +25,11 @@ class SplitMix64 {
   /// A number in [0, bound]. The bias of the modulo is below 2^-20 for any bound under 2^44.
   constexpr std::uint64_t up_to(std::uint64_t bound) {
     return bound == UINT64_MAX ? next() : next() % (bound + 1);
+  }
+  /// The same number, in the type of its bound, for sizes where they have 32 bits.
+  template <std::unsigned_integral Number>
+  constexpr Number up_to(Number bound) {
+    return static_cast<Number>(up_to(std::uint64_t{bound}));
   }
 
  private:

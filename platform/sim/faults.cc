@@ -140,7 +140,7 @@ void Faults::Table::announce_again(int fd) {
 std::size_t Faults::Table::cut(std::size_t size, Chance chance, std::string_view name) {
   constexpr std::size_t kMostLeft = 2000;
   if (size < 2 || !strikes(chance, name)) return size;
-  return 1 + static_cast<std::size_t>(dice_.up_to(std::min(size - 2, kMostLeft)));
+  return 1 + dice_.up_to(std::min(size - 2, kMostLeft));
 }
 
 // What a send may be refused with; 0 when it isn't.

@@ -139,7 +139,7 @@ TcpSocket* Network::listener_for(const Endpoint& to, const Endpoint& from) const
   }
   if (best.empty()) return nullptr;
   SplitMix64 choice(balance_seed_ ^ (std::uint64_t{from.port} << 32U) ^ to.port);
-  return best[static_cast<std::size_t>(choice.up_to(best.size() - 1))];
+  return best[choice.up_to(best.size() - 1)];
 }
 
 bool Network::is_connected(const Endpoint& local, const Endpoint& peer) const {

@@ -52,7 +52,7 @@ class EchoEnd final : public End {
   EchoServer& server_;
   Meetings& meetings_;
   std::optional<std::uint64_t> stream_;
-  std::uint64_t owed_ = 0;  // taken, and not sent back yet
+  std::size_t owed_ = 0;  // taken, and not sent back yet
   bool peer_has_ended_ = false;
   Timer late_;
 };

@@ -46,19 +46,19 @@ void draw_connection(Dice& dice, Plan& plan) {
   options.no_delay = !dice.one_in(4);
   options.keep_alive = dice.one_in(4);
   if (dice.one_in(2)) {
-    options.high_water = 1 + dice.skewed(20'000);
+    options.high_water = 1 + dice.skewed(20'000U);
     options.low_water = dice.up_to(options.high_water);
   }
   options.pause_reading_when_full = dice.one_in(3);
-  if (dice.one_in(3)) options.send_buffer_bytes = static_cast<int>(2048 + dice.skewed(30'000));
-  if (dice.one_in(3)) options.receive_buffer_bytes = static_cast<int>(2048 + dice.skewed(30'000));
-  if (!plan.calm && dice.one_in(4)) options.output_limit = 1000 + dice.skewed(50'000);
-  if (!plan.calm && dice.one_in(4)) options.input_limit = 1000 + dice.skewed(50'000);
+  if (dice.one_in(3)) options.send_buffer_bytes = static_cast<int>(2048 + dice.skewed(30'000U));
+  if (dice.one_in(3)) options.receive_buffer_bytes = static_cast<int>(2048 + dice.skewed(30'000U));
+  if (!plan.calm && dice.one_in(4)) options.output_limit = 1000 + dice.skewed(50'000U);
+  if (!plan.calm && dice.one_in(4)) options.input_limit = 1000 + dice.skewed(50'000U);
 }
 
 void draw_server(Dice& dice, Plan& plan) {
   if (dice.one_in(3)) {
-    plan.server.max_connections = 1 + dice.up_to(3);
+    plan.server.max_connections = 1 + dice.up_to(3U);
     plan.server.when_full = plan.calm || dice.one_in(2) ? WhenFull::kWait : WhenFull::kRefuse;
   }
   plan.server.listen.backlog =
@@ -70,17 +70,16 @@ void draw_server(Dice& dice, Plan& plan) {
 }
 
 void draw_clients(Dice& dice, Plan& plan) {
-  plan.clients = 1 + static_cast<unsigned>(dice.skewed(7));
-  plan.lives = 1 + static_cast<unsigned>(dice.skewed(3));
-  plan.stream_bytes = dice.one_in(6) ? 30'000 + dice.up_to(150'000) : dice.skewed(8'000);
-  plan.message_bytes =
-      1 + static_cast<std::size_t>(dice.one_in(4) ? dice.skewed(70'000) : dice.skewed(3'000));
+  plan.clients = 1 + dice.skewed(7U);
+  plan.lives = 1 + dice.skewed(3U);
+  plan.stream_bytes = dice.one_in(6) ? 30'000 + dice.up_to(150'000U) : dice.skewed(8'000U);
+  plan.message_bytes = 1 + (dice.one_in(4) ? dice.skewed(70'000U) : dice.skewed(3'000U));
   plan.client_hears_peer_end = dice.one_in(2);
-  if (dice.one_in(2)) plan.pauses = 2 + static_cast<unsigned>(dice.up_to(10));
-  if (dice.one_in(3)) plan.afar = 2 + static_cast<unsigned>(dice.up_to(10));
-  if (dice.one_in(2)) plan.connectors = static_cast<unsigned>(dice.up_to(2));
-  if (dice.one_in(2)) plan.timers = static_cast<unsigned>(dice.up_to(6));
-  if (!plan.calm) plan.violence = 4 + static_cast<unsigned>(dice.up_to(30));
+  if (dice.one_in(2)) plan.pauses = 2 + dice.up_to(10U);
+  if (dice.one_in(3)) plan.afar = 2 + dice.up_to(10U);
+  if (dice.one_in(2)) plan.connectors = dice.up_to(2U);
+  if (dice.one_in(2)) plan.timers = dice.up_to(6U);
+  if (!plan.calm) plan.violence = 4 + dice.up_to(30U);
 }
 
 }  // namespace
@@ -91,11 +90,11 @@ Plan draw_plan(Dice& dice) {
   draw_connection(dice, plan);
   draw_server(dice, plan);
   draw_clients(dice, plan);
-  if (dice.one_in(2)) plan.latency = std::chrono::microseconds(dice.skewed(5'000));
-  plan.kernel_buffer = dice.one_in(3) ? 4096 + dice.skewed(20'000) : 65536;
+  if (dice.one_in(2)) plan.latency = std::chrono::microseconds(dice.skewed(5'000U));
+  plan.kernel_buffer = dice.one_in(3) ? 4096 + dice.skewed(20'000U) : 65536;
   if (!dice.one_in(5)) plan.faults = draw_harmless(dice);
   if (!plan.calm) add_harmful(dice, plan.faults);
-  plan.fault_calls = 100 + dice.skewed(2'000);
+  plan.fault_calls = 100 + dice.skewed(2'000U);
   return plan;
 }
 

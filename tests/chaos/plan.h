@@ -1,6 +1,7 @@
 // What a run is to be like, drawn from its seed.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,9 +18,16 @@ class Dice {
  public:
   explicit Dice(std::uint64_t seed) : random_(seed) {}
   std::uint64_t up_to(std::uint64_t bound) { return random_.up_to(bound); }
+  template <std::unsigned_integral Number>
+  Number up_to(Number bound) {
+    return random_.up_to(bound);
+  }
   bool one_in(std::uint64_t times) { return up_to(times - 1) == 0; }
   /// Up to `bound`, the small ones more often.
-  std::uint64_t skewed(std::uint64_t bound) { return up_to(up_to(bound)); }
+  template <std::unsigned_integral Number>
+  Number skewed(Number bound) {
+    return up_to(up_to(bound));
+  }
 
  private:
   SplitMix64 random_;

@@ -28,9 +28,9 @@ void TalkerEnd::say_more(const TcpConnectionPtr& connection) {
   for (; parts > 0 && side().sent_bytes() < total_; --parts) {
     const std::uint64_t left = total_ - side().sent_bytes();
     const std::uint64_t before = side().sent_bytes();
-    send_part(
-        connection, stream_,
-        static_cast<std::size_t>(std::min(left, 1 + run().dice.up_to(run().plan.message_bytes))));
+    send_part(connection, stream_,
+              static_cast<std::size_t>(
+                  std::min<std::uint64_t>(left, 1 + run().dice.up_to(run().plan.message_bytes))));
     if (side().sent_bytes() == before) return;  // refused
   }
   if (side().sent_bytes() == total_ && !waits_for_echo_) shut_down(connection);

@@ -51,13 +51,13 @@ std::string Population::die(Life& life) {
 
 std::string Population::send(Life& life) {
   if (!life.pair.far || !truth(life.pair.far.get()).writable) return "nothing";
-  write_text(life.pair.far.get(), std::string(1 + random_.up_to(30), 'x'));
+  write_text(life.pair.far.get(), std::string(1 + random_.up_to(30U), 'x'));
   watcher_.stirred(life.pair.near.get());
   return "data";
 }
 
 std::string Population::receive(Life& life) {
-  read_text(life.pair.near.get(), 1 + random_.up_to(20));
+  read_text(life.pair.near.get(), 1 + random_.up_to(20U));
   watcher_.stirred(life.pair.near.get());
   return "read";
 }

@@ -90,7 +90,7 @@ class EdgeReader {
 
  private:
   void send() {
-    const std::size_t size = 1 + random_.up_to(100);
+    const std::size_t size = 1 + random_.up_to(100U);
     if (sent_ - received_ > 10'000) return;
     write_text(pair_.far.get(), std::string(size, 'x'));
     sent_ += size;

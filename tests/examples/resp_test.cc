@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(any_bytes_mean_the_same_in_any_cut) {
   constexpr std::string_view kCharacters = "*$123\r\n\r\n\r\nab \"'-";
   for (int round = 0; round < 3000; ++round) {
     std::string stream = round % 2 == 0 ? "*1\r\n$" : "";
-    for (std::size_t size = random.up_to(40); size > 0; --size) {
+    for (std::size_t size = random.up_to(40U); size > 0; --size) {
       stream += kCharacters[random.up_to(kCharacters.size() - 1)];
     }
     std::vector<std::string_view> bytes;

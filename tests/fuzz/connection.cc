@@ -264,7 +264,7 @@ class World {
     }
     const std::uint64_t stream = chaos::stream_at(input);
     POLLARD_ASSERT(stream >= 1 && stream <= ends_.size(), "a stream that nobody sends");
-    End& client = *ends_[stream - 1];
+    End& client = *ends_[static_cast<std::size_t>(stream - 1)];
     POLLARD_ASSERT(is_client(client), "clients send it");
     server.stream = stream + kFromServer;
     server.side.receive_stream(stream);

@@ -45,7 +45,7 @@ BOOST_FIXTURE_TEST_CASE(bytes_by_chance_pass, testing::Quiet) {
   SplitMix64 random(1);
   for (const Target& target : kTargets) {
     for (int input = 0; input < kInputs; ++input) {
-      std::vector<std::uint8_t> bytes(random.up_to(200));
+      std::vector<std::uint8_t> bytes(random.up_to(200U));
       for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random.next());
       BOOST_TEST_INFO(target.name << ' ' << input);
       BOOST_CHECK_NO_THROW(target.run(bytes));

@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(it_behaves_as_a_string_would) {
     BlockList list;
     std::string model;
     for (int i = 0; i < 200; ++i) {
-      const std::size_t amount = random.up_to(random.up_to(3) == 0 ? 3000 : 20);
+      const std::size_t amount = random.up_to(random.up_to(3) == 0 ? 3000U : 20U);
       switch (random.up_to(4)) {
         case 0:
         case 1: {

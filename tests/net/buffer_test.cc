@@ -258,7 +258,7 @@ class Model {
       case 7: move_away_and_back(); break;
       case 8: find(); break;
       case 9: append_itself(); break;
-      case 10: std::ignore = buffer_.reserve(random_.up_to(100)); break;
+      case 10: std::ignore = buffer_.reserve(random_.up_to(100U)); break;
       default: rarely_clear(); break;
     }
     check();
@@ -280,7 +280,7 @@ class Model {
 
   void reserve_and_commit() {
     const std::string more = text();
-    const std::span<std::byte> space = buffer_.reserve(more.size() + random_.up_to(50));
+    const std::span<std::byte> space = buffer_.reserve(more.size() + random_.up_to(50U));
     BOOST_REQUIRE(space.size() >= more.size());
     if (!more.empty()) std::memcpy(space.data(), more.data(), more.size());
     buffer_.commit(more.size());

@@ -333,7 +333,7 @@ std::string noise(SplitMix64& random, std::size_t size) {
 BOOST_AUTO_TEST_CASE(any_bytes_are_found_to_be_the_same_in_any_cut) {
   SplitMix64 random(7);
   for (std::uint64_t round = 0; round < repeated(300); ++round) {
-    const std::string stream = noise(random, random.up_to(200));
+    const std::string stream = noise(random, random.up_to(200U));
     for_every_codec([&](const auto& codec) {
       const Read whole = read_whole(codec, stream);
       BOOST_TEST_REQUIRE(read_bytewise(codec, stream) == whole);

@@ -383,7 +383,7 @@ class Model {
 
  private:
   const std::string& next_text() {
-    const std::uint64_t size = random_.up_to(random_.up_to(9) == 0 ? 30'000 : 1500);
+    const std::size_t size = random_.up_to(random_.up_to(9) == 0 ? 30'000U : 1500U);
     texts_.push_back(pattern(size, static_cast<char>(random_.up_to(100))));
     expected_ += texts_.back();
     return texts_.back();
@@ -404,7 +404,7 @@ class Model {
   void send() {
     if (f_.queue.empty()) return;
     Faults faults;
-    const std::size_t most = 1 + random_.up_to(5000);
+    const std::size_t most = 1 + random_.up_to(5000U);
     for (const Call call : {Call::kSend, Call::kSendmsg, Call::kSendfile}) faults.cap(call, most);
     const platform::Result sent = f_.send();
     BOOST_REQUIRE((sent.ok() || sent.would_block()));

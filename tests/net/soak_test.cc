@@ -39,13 +39,13 @@ void disturb(Faults& faults, Dice& dice, bool edge) {
   faults.replace<&platform::SystemCalls::recv>(
       [&faults, &dice, edge](int fd, void* bytes, std::size_t size, int flags) -> std::ptrdiff_t {
         if (dice.one_in(10)) return -static_cast<int>(std::errc::interrupted);
-        if (!edge && dice.one_in(3)) size = std::min<std::size_t>(size, 1 + dice.up_to(2000));
+        if (!edge && dice.one_in(3)) size = std::min<std::size_t>(size, 1 + dice.up_to(2000U));
         return faults.underlying().recv(fd, bytes, size, flags);
       });
   faults.replace<&platform::SystemCalls::send>(
       [&](int fd, const void* bytes, std::size_t size, int flags) -> std::ptrdiff_t {
         if (dice.one_in(10)) return -static_cast<int>(std::errc::interrupted);
-        if (dice.one_in(3)) size = std::min<std::size_t>(size, 1 + dice.up_to(2000));
+        if (dice.one_in(3)) size = std::min<std::size_t>(size, 1 + dice.up_to(2000U));
         return faults.underlying().send(fd, bytes, size, flags);
       });
 }
@@ -92,7 +92,7 @@ class Talker {
   void say_more(const TcpConnectionPtr& it) {
     const std::uint64_t pieces = 1 + dice_.up_to(3);
     for (std::uint64_t i = 0; i < pieces; ++i) {
-      const std::size_t size = 1 + dice_.up_to(dice_.one_in(20) ? 200'000 : 3'000);
+      const std::size_t size = 1 + dice_.up_to(dice_.one_in(20) ? 200'000U : 3'000U);
       std::string part = stream_part(stream_, sent_, size);
       sent_ += size;
       if (dice_.one_in(2)) {
@@ -196,7 +196,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(whatever_happens_no_byte_is_wrong_and_nothing_i
     });
     BOOST_TEST(all([](const auto& one) { return !one->wrong; }), "an echo isn't what was sent");
     // Half of them go in good order, the others as they are.
-    for (std::uint64_t i = 0; i < kTalkers / 2; ++i) talkers[i]->stop();
+    for (std::size_t i = 0; i < kTalkers / 2; ++i) talkers[i]->stop();
     bool done = false;
     here.stop_gracefully(50ms, [&] { done = true; });
     run_until(loop, [&] { return done; });

@@ -610,7 +610,7 @@ BOOST_AUTO_TEST_CASE(names_of_sockets) {
       it.say("own", it.calls().getsockname(it.fd(name), own.get(), &own.size));
       it.say("family", own.storage.ss_family);
       it.say("peer", it.calls().getpeername(it.fd(name), peer.get(), &peer.size));
-      it.say("size", own.size);
+      it.say("size", static_cast<std::ptrdiff_t>(own.size));
     };
     it.socket("six", AF_INET6);
     names("six");

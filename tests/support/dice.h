@@ -1,6 +1,7 @@
 // Random numbers of one seed for whoever asks, in whatever thread.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <mutex>
 
@@ -15,6 +16,10 @@ class Dice {
   std::uint64_t up_to(std::uint64_t bound) {
     const std::lock_guard lock(mutex_);
     return random_.up_to(bound);
+  }
+  template <std::unsigned_integral Number>
+  Number up_to(Number bound) {
+    return static_cast<Number>(up_to(std::uint64_t{bound}));
   }
   bool one_in(std::uint64_t times) { return up_to(times - 1) == 0; }
 
