@@ -23,12 +23,8 @@ class [[nodiscard]] Timer {
   Timer(Timer&& other) noexcept { take(other); }
   /// Likewise; the one that was here is cancelled.
   Timer& operator=(Timer&& other) noexcept {
-    if (this == &other) return *this;
-    TimerQueue* const old_queue = queue_;
-    TimerRecord* const old_record = record_;
+    if (queue_ != nullptr) return replace(other);
     take(other);
-    // Last: what the old task owns ends with it, and that may be the owner of this very timer.
-    if (old_queue != nullptr) cancel(*old_queue, *old_record);
     return *this;
   }
   Timer(const Timer&) = delete;
@@ -77,6 +73,7 @@ class [[nodiscard]] Timer {
   }
   static void cancel(TimerQueue& queue, TimerRecord& record);
   void put_forward();
+  Timer& replace(Timer& other);
 
   TimerQueue* queue_ = nullptr;  // null when there is nothing to cancel
   TimerRecord* record_ = nullptr;
