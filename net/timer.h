@@ -23,8 +23,7 @@ class [[nodiscard]] Timer {
   Timer(Timer&& other) noexcept { take(other); }
   /// Likewise; the one that was here is cancelled.
   Timer& operator=(Timer&& other) noexcept {
-    if (queue_ != nullptr) return replace(other);
-    take(other);
+    queue_ == nullptr ? take(other) : replace(other);
     return *this;
   }
   Timer(const Timer&) = delete;
@@ -73,7 +72,7 @@ class [[nodiscard]] Timer {
   }
   static void cancel(TimerQueue& queue, TimerRecord& record);
   void put_forward();
-  Timer& replace(Timer& other);
+  void replace(Timer& other);
 
   TimerQueue* queue_ = nullptr;  // null when there is nothing to cancel
   TimerRecord* record_ = nullptr;

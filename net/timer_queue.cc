@@ -35,14 +35,13 @@ TimerLink* place_for(const std::vector<TimerRecord*>& crowd, TimerLink& sorted) 
 
 void Timer::put_forward() { queue_->put_forward(*record_); }
 
-Timer& Timer::replace(Timer& other) {
-  if (this == &other) return *this;
+void Timer::replace(Timer& other) {
+  if (this == &other) return;
   TimerQueue& old_queue = *queue_;
   TimerRecord& old_record = *record_;
   take(other);
   // Last: what the old task owns ends with it, and that may be the owner of this very timer.
   cancel(old_queue, old_record);
-  return *this;
 }
 
 TimerQueue::~TimerQueue() { let_go(); }
