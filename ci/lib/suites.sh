@@ -29,31 +29,68 @@ show_skipped() {
     sort | uniq -c | sed 's/^ */  skipped: /'
 }
 
-# run_suites PART BUILD_FOLDER [PREFIX...]: each test program that the build made.
+# suites_of BUILD_FOLDER [PREFIX...]: what there is to run, a name each. What a program runs on the
+# simulated kernel is about half of its work, and is a run by itself.
+suites_of() {
+  suites_folder=$1
+  shift
+  for program in "$suites_folder"/tests/*_test; do
+    [ -x "$program" ] || continue
+    name=$(basename "$program")
+    if "$@" "$program" --list_content 2>&1 | grep -q '^simulated-'; then
+      say "$name.real" "$name.simulated"
+    else
+      say "$name"
+    fi
+  done
+}
+
+# run_suites PART BUILD_FOLDER [PREFIX...]: each test program that the build made, as many at once
+# as there are processors. $suite_filters, where set, is a filter of Boost.Test's for all of them.
 run_suites() {
   run_part=$1
   run_folder=$2
   shift 2
-  mkdir -p "$logs/$run_part"
-  for program in "$run_folder"/tests/*_test; do
-    if [ ! -x "$program" ]; then
-      failed_part "$run_part" "no test program in $run_folder/tests"
-      return
-    fi
-    name=$(basename "$program")
-    log=$logs/$run_part/$name.log
-    report=$logs/$run_part/$name.xml
-    began=$(now)
-    printf '  %s %s: ' "$run_part" "$name"
-    : > "$report"
-    status=0
-    run_limited "$suite_seconds" "$@" "$program" --log_level=test_suite --color_output=no \
-      --report_level=short --report_format=XML "--report_sink=$report" > "$log" 2>&1 || status=$?
+  suites=$(suites_of "$run_folder" "$@")
+  [ -n "$suites" ] || failed_part "$run_part" "no test program in $run_folder/tests"
+  rm -rf "${logs:?}/$run_part"
+  mkdir -p "$logs/$run_part/taken"
+  lane=0
+  while [ "$lane" -lt "$(processors)" ]; do
+    lane=$((lane + 1))
+    for suite in $suites; do
+      # Only one lane can make the folder, and so takes the suite.
+      if mkdir "$logs/$run_part/taken/$suite" 2> /dev/null; then run_suite "$suite" "$@"; fi
+    done &
+  done
+  wait
+}
+
+# run_suite SUITE [PREFIX...]: one of suites_of's, for run_suites. It speaks once, when it is done.
+run_suite() {
+  suite=$1
+  shift
+  filters=${suite_filters:-}
+  case $suite in
+    *.real) filters="!simulated-*${filters:+:$filters}" ;;
+    *.simulated) filters="simulated-*${filters:+:$filters}" ;;
+  esac
+  log=$logs/$run_part/$suite.log
+  report=$logs/$run_part/$suite.xml
+  began=$(now)
+  : > "$report"
+  status=0
+  run_limited "$suite_seconds" "$@" "$run_folder/tests/${suite%.*}" \
+    ${filters:+"--run_test=$filters"} --log_level=test_suite --color_output=no \
+    --report_level=short --report_format=XML "--report_sink=$report" > "$log" 2>&1 || status=$?
+  {
+    printf '  %s %s: ' "$run_part" "$suite"
     tally_boost "$run_part" "$status" "$report"
     say " ($(($(now) - began)) s)"
     [ "$status" = 0 ] || show_failures "$log" "$status"
     show_skipped "$log"
-  done
+  } > "$logs/$run_part/$suite.result"
+  cat "$logs/$run_part/$suite.result"
 }
 
 # run_counted PART COMMAND...: a script of ours whose last line is `N passed, N failed`.
