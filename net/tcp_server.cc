@@ -91,8 +91,8 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   void accepted(Shard* shard, AcceptorGroup& acceptors, Newcomer newcomer);
   [[nodiscard]] bool admit(AcceptorGroup& acceptors);
   void let_in(Shard& shard);
-  Shard& choose_shard();
-  void hand_over(Shard& shard, platform::Descriptor socket, Address peer);
+  [[nodiscard]] Shard* choose_shard();
+  void hand_over(Newcomer newcomer);
   void gone(Shard* shard);
   void make_room();
   void finish_gracefully();
@@ -193,7 +193,7 @@ void TcpServer::Core::accepted(Shard* shard, AcceptorGroup& acceptors, Newcomer 
     ++shard->load;
     if (shard->group->open(std::move(newcomer.socket), std::move(newcomer.peer))) gone(shard);
   } else if (!shards_.empty()) {
-    hand_over(choose_shard(), std::move(newcomer.socket), std::move(newcomer.peer));
+    hand_over(std::move(newcomer));
   } else if (base_group_->open(std::move(newcomer.socket), std::move(newcomer.peer))) {
     gone(nullptr);
   }
@@ -210,26 +210,36 @@ bool TcpServer::Core::admit(AcceptorGroup& acceptors) {
   return before < options_.max_connections;
 }
 
-TcpServer::Core::Shard& TcpServer::Core::choose_shard() {
-  if (options_.balance == Balance::kLeastConnections) {
-    return **std::ranges::min_element(
-        shards_, {}, [](const std::unique_ptr<Shard>& shard) { return shard->load.load(); });
+// Of those whose loops are there; null when handlers have stopped them all.
+TcpServer::Core::Shard* TcpServer::Core::choose_shard() {
+  Shard* chosen = nullptr;
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    next_shard_ = (next_shard_ + 1) % shards_.size();
+    Shard* const shard = shards_[next_shard_].get();
+    if (!shard->thread->handle().alive()) continue;
+    if (options_.balance != Balance::kLeastConnections) return shard;
+    if (chosen == nullptr || shard->load.load() < chosen->load.load()) chosen = shard;
   }
-  next_shard_ = (next_shard_ + 1) % shards_.size();
-  return *shards_[next_shard_];
+  return chosen;
 }
 
-void TcpServer::Core::hand_over(Shard& shard, platform::Descriptor socket, Address peer) {
-  ++shard.load;
+void TcpServer::Core::hand_over(Newcomer newcomer) {
+  Shard* const shard = choose_shard();
+  if (shard == nullptr) {
+    ++refused_;  // and closed
+    return gone(nullptr);
+  }
+  ++shard->load;
   // The shard outlives its thread's tasks: the thread ends first.
-  const bool posted =
-      shard.thread->handle().post([core = weak_from_this(), shard = &shard,
-                                   socket = std::move(socket), peer = std::move(peer)]() mutable {
+  const bool posted = shard->thread->handle().post(
+      [core = weak_from_this(), shard, newcomer = std::move(newcomer)]() mutable {
         const auto keep = core.lock();
         if (keep == nullptr) return;
-        if (shard->group->open(std::move(socket), std::move(peer))) keep->gone(shard);
+        const std::error_code failed =
+            shard->group->open(std::move(newcomer.socket), std::move(newcomer.peer));
+        if (failed) keep->gone(shard);
       });
-  if (!posted) gone(&shard);
+  if (!posted) gone(shard);
 }
 
 // In the thread of the loop that the connection was in.
