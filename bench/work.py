@@ -157,5 +157,9 @@ def full(built):
 LATENCY_CONNECTIONS = [1, 100]
 
 
+BUSY = OURS + " --busy-poll=100"
+
+
 def latency_servers(built):
-    return [server for server in (FLOOR, "libevent", "libuv", "asio", OURS) if built.has(server)]
+    servers = (FLOOR, "libevent", "libuv", "asio", OURS, BUSY)
+    return [server for server in servers if built.has(server)]

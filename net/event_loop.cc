@@ -26,7 +26,9 @@ EventLoop::EventLoop(EventLoopOptions options)
       poller_(make_poller(options.poller)),
       options_(std::move(options)),
       wake_(std::make_unique<WakeWatcher>(*this, mailbox_->wake_descriptor())) {
+  POLLARD_ASSERT(options_.busy_poll >= Duration::zero(), "nobody polls for less than no time");
   note(kMeasure, options_.measure_turns || options_.slow_turn.callback);
+  note(kBusyPoll, options_.busy_poll > Duration::zero());
   POLLARD_ASSERT(options_.receive_buffer_bytes >= 4096, "a receive buffer is 4 KiB at least");
 }
 
@@ -99,7 +101,9 @@ bool EventLoop::careful_turn(Duration limit) {
   if (has(kBacklog)) finish_turn_ends();  // of what was done between the turns
   // What an exception left over comes first.
   if (!poller_->has_ready()) {
-    const bool slept = wait(time_to_sleep(limit));
+    const Duration rest = time_to_sleep(limit);
+    const bool busy = has(kBusyPoll) && rest > Duration::zero();
+    const bool slept = busy ? busy_wait(rest) : wait(rest);
     if (has(kCoarseTimers)) coarse_timers_.waited(!slept || poller_->has_ready());
   }
   return has(kMeasure) ? measured_work() : work();
@@ -123,6 +127,20 @@ Duration EventLoop::time_to_sleep(Duration limit) {
   now_ = {};
   if (!done) throw_wait_failure();
   return asleep;
+}
+
+// What the loop finds before it sleeps needs nobody to wake it. A clock that stands still between
+// two looks, as a simulated one does while nobody sleeps, would never end this.
+bool EventLoop::busy_wait(Duration limit) {
+  const MonotonicTime began = platform::monotonic_now();
+  const Duration length = std::min(limit, options_.busy_poll);
+  Duration spent{};
+  for (Duration before{-1}; spent < length && spent != before;) {
+    static_cast<void>(wait(Duration::zero()));
+    if (poller_->has_ready() || mailbox_->has_mail()) return false;
+    before = std::exchange(spent, platform::monotonic_now() - began);
+  }
+  return wait(limit == kNoTimeout ? limit : std::max(limit - spent, Duration::zero()));
 }
 
 void EventLoop::throw_wait_failure() {
