@@ -22,11 +22,10 @@ show_failures() {
   say "  ... the whole of it is in $1"
 }
 
-# The reasons why test cases were skipped, each once: nothing is skipped silently. (What a filter
-# leaves out is `disabled`; who set the filter says why.)
+# The reasons why test cases were skipped, each once: nothing is skipped silently. (Who set a filter
+# says why.)
 show_skipped() {
-  sed -n -e '/is skipped because disabled$/d' -e 's/.*is skipped because //p' "$1" |
-    sort | uniq -c | sed 's/^ */  skipped: /'
+  skipped_cases "$1" | sort | uniq -c | sed 's/^ */  skipped: /'
 }
 
 # suites_of BUILD_FOLDER [PREFIX...]: what there is to run, a name each. What a program runs on the
@@ -85,7 +84,7 @@ run_suite() {
     --report_level=short --report_format=XML "--report_sink=$report" > "$log" 2>&1 || status=$?
   {
     printf '  %s %s: ' "$run_part" "$suite"
-    tally_boost "$run_part" "$status" "$report"
+    tally_boost "$run_part" "$status" "$report" "$log"
     say " ($(($(now) - began)) s)"
     [ "$status" = 0 ] || show_failures "$log" "$status"
     show_skipped "$log"

@@ -39,11 +39,18 @@ boost_counts() {
     }'
 }
 
-# tally_boost PART STATUS REPORT: counts a run and prints its result. A program that failed without
-# a failed case (it crashed, a sanitizer stopped it, its time was over) counts as one failure.
+# skipped_cases LOG: why, a line each, but for what a filter left out.
+skipped_cases() {
+  sed -n -e '/is skipped because disabled$/d' -e 's/.*is skipped because //p' "$1"
+}
+
+# tally_boost PART STATUS REPORT [LOG]: counts a run and prints its result. A program that failed
+# without a failed case (it crashed, a sanitizer stopped it, its time was over) counts as one
+# failure. To a report what a filter leaves out is skipped, too; the log tells them apart.
 tally_boost() {
   tally_boost_part=$1
   tally_boost_status=$2
+  tally_boost_log=${4:-}
   # shellcheck disable=SC2046  # three numbers
   set -- $(boost_counts "$3")
   if [ "$tally_boost_status" != 0 ] && [ "${2:-0}" = 0 ]; then
@@ -52,6 +59,8 @@ tally_boost() {
   elif [ $# = 0 ]; then
     set -- 0 1 0
     printf '(no report) '
+  elif [ -n "$tally_boost_log" ]; then
+    set -- "$1" "$2" $(($(skipped_cases "$tally_boost_log" | wc -l)))
   fi
   tally "$tally_boost_part" "$@"
   printf '%d passed, %d failed' "$1" "$2"
