@@ -31,6 +31,12 @@ void leave_alone(const TcpConnectionPtr& connection, const RelayOptions& options
   connection->resume_reading();
 }
 
+// A side that is full already stops the other: when it has room, on_low_water lets that go on.
+void begin(const TcpConnectionPtr& from, const TcpConnectionPtr& to, const RelayOptions& options) {
+  if (to->state() == TcpConnection::State::kDisconnected) return leave_alone(from, options);
+  to->above_high_water() ? from->pause_reading() : from->resume_reading();
+}
+
 void pass_on(const ConnectionHandlers& own, const TcpConnectionPtr& from, Buffer& input) {
   if (coupled(from) == nullptr) {
     if (own.on_message) own.on_message(from, input);
@@ -94,11 +100,8 @@ void couple(const TcpConnectionPtr& first, const TcpConnectionPtr& second,
                  "coupled connections share a loop");
   first->context() = Coupled{second, options};
   second->context() = Coupled{first, options};
-  for (const TcpConnectionPtr& one : {first, second}) {
-    const TcpConnectionPtr& other = one == first ? second : first;
-    if (one->state() == TcpConnection::State::kDisconnected) leave_alone(other, options);
-    one->resume_reading();
-  }
+  begin(first, second, options);
+  begin(second, first, options);
 }
 
 }  // namespace pollard

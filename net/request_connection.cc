@@ -215,6 +215,7 @@ void RequestConnection::rest() {
   working_ = fresh_ = false;
   const std::size_t limit = group_->options_.input_limit;
   if (ended_ || stopped_) {
+    paused_ = 0;  // what comes is dropped, and behind it is the peer's end
     shutdown_wanted_ = true;
     want_attention();
   } else if (unread_ >= limit) {
@@ -249,6 +250,8 @@ bool RequestConnection::input_ended() {
   const Lock lock(mutex_);
   return ended_ || stopped_;
 }
+
+std::size_t RequestConnection::input_limit() const { return group_->options_.input_limit; }
 
 void RequestConnection::hand_over_output() {
   Buffer& output = writer_.output_;
@@ -400,6 +403,11 @@ void RequestConnection::decide_closed_by(ClosedBy who) {
 bool RequestConnection::abandoned() const {
   const Lock lock(mutex_);
   return gone_ || stopped_;
+}
+
+bool RequestConnection::stopped() const {
+  const Lock lock(mutex_);
+  return stopped_;
 }
 
 std::error_code RequestConnection::send(std::string_view bytes) {

@@ -59,6 +59,9 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   /// long, to ask now and then.
   [[nodiscard]] bool abandoned() const;
 
+  /// No more requests are handled: it was closed by us, in one of the ways above.
+  [[nodiscard]] bool stopped() const;
+
   /// Who was first to end it; decided once.
   [[nodiscard]] ClosedBy closed_by() const { return closed_by_.load(std::memory_order_acquire); }
 
@@ -142,6 +145,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void hand_over_output();
   void flush_output();
   [[nodiscard]] bool input_ended();
+  [[nodiscard]] std::size_t input_limit() const;
   [[nodiscard]] WaitResult await_input(std::size_t wanted, MonotonicTime deadline);
   [[nodiscard]] WaitResult await_output(MonotonicTime deadline);
   template <class Ready>

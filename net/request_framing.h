@@ -45,7 +45,7 @@ template <Codec Framing, std::invocable<RequestConnection&, std::string_view> On
       connection.fail(error);
     };
     RequestReader& reader = connection.reader();
-    while (!reader.empty() && !connection.abandoned()) {
+    while (!reader.empty() && !connection.stopped()) {
       const bool ended = reader.ended();  // asked first: what came before the end is in size()
       const Frame frame = codec.decode(*reader.peek(reader.size()), reader.examined());
       if (frame.kind == Frame::Kind::kError) return fail(frame.error);

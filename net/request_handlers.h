@@ -87,7 +87,7 @@ enum class WhenWorkersFull : std::uint8_t {
 
 /// A step in the life of a connection on workers, for who wants to watch it.
 enum class RequestStep : std::uint8_t {
-  kQueued,    ///< waits for a worker; in the thread of the connection's loop
+  kQueued,    ///< waits for a worker; in the thread that saw a reason: a loop's, or a worker's
   kTaken,     ///< a worker begins with it
   kReturned,  ///< a handler has returned; whether it is called again is not decided yet
   kIdle,      ///< the worker has left it, until something new comes

@@ -10,6 +10,7 @@ std::string_view to_string(WaitResult result) {
     case WaitResult::kDone: return "done";
     case WaitResult::kEnded: return "ended";
     case WaitResult::kDeadline: return "deadline";
+    case WaitResult::kLimit: return "limit";
   }
   return "unknown";
 }
@@ -75,6 +76,7 @@ ReadResult RequestReader::next(std::size_t count, MonotonicTime deadline) {
 ReadResult RequestReader::until(std::string_view delimiter, MonotonicTime deadline) {
   while (true) {
     if (const auto bytes = until(delimiter)) return {.bytes = *bytes};
+    if (blocks_.size() >= connection_.input_limit()) return {.result = WaitResult::kLimit};
     const WaitResult waited = connection_.await_input(blocks_.size() + 1, deadline);
     if (waited != WaitResult::kDone) return {.result = waited};
   }

@@ -18,9 +18,10 @@ enum class WaitResult : std::uint8_t {
   kDone,
   kEnded,     ///< it won't come about any more: the peer has ended, or the connection has
   kDeadline,  ///< not in time
+  kLimit,     ///< RequestServerOptions::input_limit has come, and the delimiter isn't in it
 };
 
-/// "done", "ended" or "deadline".
+/// "done", "ended", "deadline" or "limit".
 [[nodiscard]] std::string_view to_string(WaitResult result);
 
 /// What a wait for input has brought.
@@ -65,7 +66,8 @@ class RequestReader {
 
   /// As next(), by `deadline` (EventLoop::now() has the same clock).
   [[nodiscard]] ReadResult next(std::size_t count, MonotonicTime deadline);
-  /// As until(), by `deadline`.
+  /// As until(), by `deadline`. A handler that is told kLimit, and takes nothing, loses its
+  /// connection by Error::kInputLimit.
   [[nodiscard]] ReadResult until(std::string_view delimiter, MonotonicTime deadline);
   /// For so long from now on.
   [[nodiscard]] ReadResult next(std::size_t count, Duration limit);

@@ -113,6 +113,8 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] std::uint64_t unsent() const {
     return answer_size() + (output_ == nullptr ? 0 : output_->size());
   }
+  /// Whether on_high_water was told, and on_low_water not yet.
+  [[nodiscard]] bool above_high_water() const { return above_high_water_; }
   /// Heap memory that the connection holds for input and output, in bytes.
   [[nodiscard]] std::size_t buffer_memory() const;
   /// In the place of ConnectionOptions::time_limits. They begin to count now.

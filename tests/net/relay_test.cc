@@ -92,6 +92,33 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(what_came_before_the_coupling_is_passed_on) {
   BOOST_TEST(one.hear(one.right_peer, 5) == "early");
 }
 
+// A greeting, say, that a slow client has not taken yet.
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_side_that_is_full_before_the_coupling_stops_the_other) {
+  constexpr std::size_t kGreeting = std::size_t{8} << 20U;
+  Relayed one(backend);
+  BOOST_TEST(!one.left->send(pattern(kGreeting)));
+  run_until_idle(one.loop);
+  one.couple_them();
+  const std::string flood = pattern(1 << 20);
+  std::size_t poured = 0;
+  for (int refusals = 0; refusals < 3;) {
+    const std::size_t sent = write_some(one.right_peer.get(), flood);
+    poured += sent;
+    if (sent == 0) ++refusals;
+    run_until_idle(one.loop);
+    BOOST_TEST_REQUIRE(poured < kGreeting * 4);
+  }
+  BOOST_TEST(one.memory() <= kGreeting + (std::size_t{3} << 20U));
+  // It goes on when there is room.
+  std::size_t heard = 0;
+  one.until([&] {
+    heard += read_text(one.left_peer.get()).size();
+    return heard == kGreeting + poured;
+  });
+  BOOST_TEST(one.left_ended == "");
+  BOOST_TEST(one.right_ended == "");
+}
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_half_close_is_passed_on_and_the_other_way_goes_on) {
   Relayed one(backend);
   one.couple_them();

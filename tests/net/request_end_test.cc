@@ -489,6 +489,25 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_graceful_stop_wakes_who_waits_for_input_and_e
   BOOST_TEST(service.notes.text() == "connect, ended, disconnect timeout");
 }
 
+// What the handler left stops the reading, and must not hide the peer's end.
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_graceful_stop_hears_the_end_behind_input_that_nobody_took) {
+  Service service(backend);
+  Gate gate;
+  service.options.input_limit = 1000;
+  service.handlers.on_request = [&](RequestConnection&) { gate.pass(); };
+  service.start();
+  Descriptor peer = service.connect();
+  service.say(peer, std::string(5000, '.'));
+  service.until_reached(gate);
+  bool done = false;
+  service.server->stop_gracefully(1h, [&] { done = true; });
+  gate.open();
+  BOOST_TEST(service.hear_to_the_end(peer) == "");
+  end_sending(peer.get());
+  service.until([&] { return done; });
+  BOOST_TEST(service.notes.text() == "connect, disconnect local");
+}
+
 POLLARD_EACH_BACKEND(a_graceful_stop_of_an_idle_server_is_done) {
   Service service({.poller = backend});
   service.start();

@@ -124,6 +124,30 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_stream_that_ends_in_a_message_is_told_of) {
                  make_error_code(Error::kMessageCutOff).message());
 }
 
+// Whoever has gone is answered in vain, but what it asked for is done.
+POLLARD_EACH_BACKEND_AND_TRIGGER(messages_that_came_before_a_reset_are_all_handled) {
+  Service service(backend);
+  Gate gate;
+  service.handlers.on_request =
+      framed_requests(Lines(), [&](RequestConnection& connection, std::string_view line) {
+        gate.pass();
+        service.notes.add(std::string(line));
+        connection.writer().append("done");
+        static_cast<void>(connection.writer().flush(10s));
+      });
+  service.start();
+  Descriptor peer = service.connect();
+  write_text(peer.get(), "one\ntwo\nthree\n");
+  service.until([&] { return service.server->stats().server.bytes_received == 14; });
+  service.until_reached(gate);
+  reset_connection(peer);
+  service.until([&] { return service.server->stats().server.open == 0; });
+  gate.open();
+  service.until_empty();
+  BOOST_TEST(service.notes.text().starts_with("connect, one, two, three, disconnect error"),
+             service.notes.text());
+}
+
 POLLARD_EACH_BACKEND(a_handler_that_closes_gets_no_more_messages) {
   Service service({.poller = backend});
   const LengthPrefixed codec;

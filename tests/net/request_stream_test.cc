@@ -88,6 +88,27 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_wait_tells_the_deadline_from_the_end_and_take
   service.expect("connect, deadline, in time, deadline, ended, ended, hallo, disconnect peer");
 }
 
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_wait_for_a_delimiter_keeps_no_more_than_the_limit) {
+  Service service(backend);
+  service.options.input_limit = 1000;
+  service.handlers.on_request = [&](RequestConnection& connection) {
+    RequestReader& reader = connection.reader();
+    const ReadResult line = reader.until("\n", 20s);
+    service.notes.add(std::string(to_string(line.result)));
+    if (line) connection.close();
+  };
+  service.start();
+  const Descriptor good = service.connect();
+  service.say(good, std::string(999, '.') + "\n");
+  end_sending(good.get());
+  service.expect("connect, done, disconnect local");
+  const Descriptor bad = service.connect();
+  service.say(bad, std::string(3000, '.'));
+  const std::string why = make_error_code(Error::kInputLimit).message();
+  service.until([&] { return service.notes.has("disconnect error: " + why); });
+  BOOST_TEST(service.notes.has("limit"));
+}
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(what_was_written_leaves_before_a_wait_for_input) {
   Service service(backend);
   service.handlers.on_connect = [&](RequestConnection& connection) {
