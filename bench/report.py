@@ -93,6 +93,11 @@ def repeated_table(results):
     return markdown(rows)
 
 
+def relayed_table(results):
+    rows = [[name, "%.1f" % (most / 2**20)] for name, most in results.get("relayed", {}).items()]
+    return markdown([["backend", "MiB"]] + rows) if rows else None
+
+
 def parts_table(results):
     rows = [[name, "%.1f" % time] for name, time in results.get("parts", {}).items()]
     return markdown([["part", "nanoseconds"]] + rows) if rows else None
@@ -142,6 +147,10 @@ def sections(results, drawn):
         ("Latency", show("latency")),
         ("", latency_table(results)),
         ("Timers, posts and pipes", repeated_table(results)),
+        (
+            "What a relay grows by while 4 GiB go from a fast writer to a slow reader",
+            relayed_table(results),
+        ),
         ("Parts of ours", parts_table(results)),
     ]
 

@@ -9,7 +9,7 @@ import time
 
 from harness import MEBIBYTE, STEP_SECONDS, Place, Server, Skipped, assert_same, some_bytes
 
-TRANSFER_BYTES = int(os.environ.get("POLLARD_TRANSFER_BYTES", 256 << 20))
+TRANSFER_BYTES = 256 << 20
 MOST_GROWTH_BYTES = 32 << 20
 
 
@@ -71,6 +71,12 @@ def check_bounded_memory(programs, flags):
     """A writer as fast as it can be, a reader that takes its time: the relay stays small."""
     if not os.path.exists("/proc/self/status"):
         raise Skipped("the memory of a process is read from /proc")
+    most = growth(programs, flags, TRANSFER_BYTES)
+    assert most < MOST_GROWTH_BYTES, "the relay grew by %d bytes" % most
+
+
+def growth(programs, flags, size):
+    """By how many bytes a relay grows while so much goes through it. Every byte is compared."""
     block = some_bytes(1 << 20)
     failures = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -81,27 +87,32 @@ def check_bounded_memory(programs, flags):
                 reader = listener.accept()[0]
                 reader.settimeout(STEP_SECONDS)
                 idle = resident_bytes(relay.pid)
-                arguments = (writer, TRANSFER_BYTES, failures, block)
-                pouring = threading.Thread(target=pour, args=arguments)
+                pouring = threading.Thread(target=pour, args=(writer, size, failures, block))
                 pouring.start()
-                most = received = 0
                 with reader:
-                    while True:
-                        some = reader.recv(1 << 20)
-                        if not some:
-                            break
-                        at = received % len(block)
-                        expected = block[at : at + len(some)]
-                        expected += block[: len(some) - len(expected)]
-                        assert some == expected, "byte %d or a later one is wrong" % received
-                        if received >> 24 != (received + len(some)) >> 24:
-                            time.sleep(0.02)  # slow: all buffers fill while nobody reads
-                            most = max(most, resident_bytes(relay.pid) - idle)
-                        received += len(some)
+                    received, most = take_slowly(reader, block, relay.pid)
                 pouring.join()
     assert not failures, "the writer failed: %s" % failures
-    assert received == TRANSFER_BYTES, "only %d bytes arrived" % received
-    assert most < MOST_GROWTH_BYTES, "the relay grew by %d bytes" % most
+    assert received == size, "only %d bytes arrived" % received
+    return most - idle
+
+
+def take_slowly(reader, block, pid):
+    """All that comes, which is the block over and over: how much, and the most that the process
+    had in memory meanwhile."""
+    received = most = 0
+    while True:
+        some = reader.recv(1 << 20)
+        if not some:
+            return received, most
+        at = received % len(block)
+        expected = block[at : at + len(some)]
+        expected += block[: len(some) - len(expected)]
+        assert some == expected, "byte %d or a later one is wrong" % received
+        if received >> 24 != (received + len(some)) >> 24:
+            time.sleep(0.02)  # slow: all buffers fill while nobody reads
+            most = max(most, resident_bytes(pid))
+        received += len(some)
 
 
 def check_half_close(programs, flags):
