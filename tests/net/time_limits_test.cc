@@ -179,7 +179,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(limits_of_an_ended_connection_disturb_nobody) {
   BOOST_TEST((one.ended.kind == DisconnectReason::Kind::kLocal));
 }
 
-// The promise: no timer, no system call and no allocation for each message.
+// The promise: no timer and no system call for each message. (What it costs in instructions, the
+// guards know: bench/limits.)
 POLLARD_EACH_BACKEND_AND_TRIGGER(limits_cost_a_busy_connection_no_clock_reading_for_each_message) {
   Faults faults;
   Limited one(backend,
