@@ -11,8 +11,10 @@
 #include "pollard/net/relay.h"
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -45,10 +47,19 @@ pollard::ConnectionOptions connection_options() {
   return {.high_water = 256U * 1024, .low_water = 64U * 1024, .time_limits = {.write_stall = 5min}};
 }
 
+// How many passages there are, in whatever thread.
+using PassageCount = std::shared_ptr<std::atomic<std::size_t>>;
+
 // The way from one client to the other server. It lives for as long as either of its ends.
 class Passage : public std::enable_shared_from_this<Passage> {
  public:
-  explicit Passage(const pollard::TcpConnectionPtr& client) : client_(client) {}
+  Passage(const pollard::TcpConnectionPtr& client, PassageCount count)
+      : client_(client), count_(std::move(count)) {
+    ++*count_;
+  }
+  ~Passage() { --*count_; }
+  Passage(const Passage&) = delete;
+  Passage& operator=(const Passage&) = delete;
 
   void open(const pollard::HostPort& server) {
     client_->add_close_callback([keep = shared_from_this()] {});
@@ -82,6 +93,7 @@ class Passage : public std::enable_shared_from_this<Passage> {
   }
 
   pollard::TcpConnectionPtr client_;  // until it is coupled
+  PassageCount count_;
   std::optional<pollard::TcpClient> upstream_;
 };
 
@@ -93,8 +105,8 @@ class Relay {
       server_.emplace(
           loop_, pollard::HostPort::parse(options_.listen),
           pollard::relay_handlers({.on_connect =
-                                       [target](const auto& client) {
-                                         std::make_shared<Passage>(client)->open(target);
+                                       [target, count = passages_](const auto& client) {
+                                         std::make_shared<Passage>(client, count)->open(target);
                                        }}),
           pollard::TcpServerOptions{.threads = options_.threads,
                                     .listen = {.reuse_port_balanced = shared},
@@ -111,19 +123,21 @@ class Relay {
 
   [[nodiscard]] std::string where() const { return examples::where(*server_); }
 
-  // Listens no more, and ends when the last connection has.
+  // Listens no more, and ends when the last connection has: a client may have gone before all that
+  // it sent has left for the other side.
   void drain(std::optional<pollard::Duration> limit) {
     if (waiting_.active()) return loop_.stop();
     server_->stop_listening();
     if (limit.has_value()) end_ = loop_.after(*limit, [this] { loop_.stop(); });
     waiting_ = loop_.every(20ms, [this] {
-      if (server_->connection_count() == 0) loop_.stop();
+      if (server_->connection_count() == 0 && *passages_ == 0) loop_.stop();
     });
   }
 
  private:
   pollard::EventLoop& loop_;
   Options options_;
+  PassageCount passages_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::optional<pollard::TcpServer> server_;
   pollard::Timer waiting_;
   pollard::Timer end_;

@@ -1,9 +1,11 @@
 """The relay: what goes through it, how little memory it takes, and how it restarts."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -19,6 +21,7 @@ def run(cases, programs, poller, folder):
         kind = " ".join(flags)
         cases.run("an echo through a relay, " + kind, check_echo, programs, flags, folder)
         cases.run("a half-close through a relay, " + kind, check_half_close, programs, flags)
+        cases.run("a relay ends behind its queues, " + kind, check_drain, programs, flags)
     cases.run("a relay's memory, " + poller, check_bounded_memory, programs, one)
     cases.run("a relay to nobody, " + poller, check_dead_target, programs, one)
     cases.run("a relay restarts, " + poller, check_restart, programs, one)
@@ -172,21 +175,67 @@ def check_restart(programs, flags):
             old.stop = lambda: None
 
 
+def check_drain(programs, flags):
+    """The client has gone, and the other side has not yet taken what the relay keeps for it."""
+    if not os.path.exists("/proc/self/fd"):
+        raise Skipped("which sockets a process has is read from /proc")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        listener.settimeout(STEP_SECONDS)
+        with Relay(programs, "127.0.0.1:%d" % listener.getsockname()[1], flags) as relay:
+            idle = count_sockets(relay.pid)
+            with Place(relay.address).connect() as client, listener.accept()[0] as server:
+                server.settimeout(STEP_SECONDS)
+                server.shutdown(socket.SHUT_WR)
+                assert client.recv(1) == b"", "it gave an answer from nowhere"
+                sent = fill(client)
+                client.shutdown(socket.SHUT_WR)
+                received = 0
+                while count_sockets(relay.pid) > idle + 1:
+                    received += len(server.recv(1 << 14))
+                os.kill(relay.pid, signal.SIGHUP)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    relay.process.wait(timeout=0.3)  # in which it may not end
+                received += sum(map(len, iter(lambda: server.recv(1 << 14), b"")))
+                assert received == sent, "of %d bytes %d arrived" % (sent, received)
+            status = relay.process.wait(timeout=STEP_SECONDS)
+            assert status == 0, "it ended with %d" % status
+            relay.stop = lambda: None
+
+
+def fill(peer):
+    """Sends until nobody takes more, and answers how much that was."""
+    sent = 0
+    peer.settimeout(0.2)
+    with contextlib.suppress(socket.timeout):
+        while True:
+            sent += peer.send(some_bytes(1 << 16))
+    peer.settimeout(STEP_SECONDS)
+    return sent
+
+
+def sockets_of(pid):
+    """The numbers by which the kernel knows them."""
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        with contextlib.suppress(FileNotFoundError):
+            said = re.match(r"socket:\[(\d+)\]", os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+            if said:
+                yield said.group(1)
+
+
+def count_sockets(pid):
+    return len(list(sockets_of(pid)))
+
+
 def wait_until_no_listener(pid):
     """Until the process has no listening socket: the kernel says which are."""
     deadline = time.monotonic() + STEP_SECONDS
     while time.monotonic() < deadline:
         with open("/proc/net/tcp") as table:
             listening = {line.split()[9] for line in table if line.split()[3] == "0A"}
-        mine = set()
-        for fd in os.listdir("/proc/%d/fd" % pid):
-            try:
-                said = re.match(r"socket:\[(\d+)\]", os.readlink("/proc/%d/fd/%s" % (pid, fd)))
-            except FileNotFoundError:
-                continue
-            if said:
-                mine.add(said.group(1))
-        if not listening & mine:
+        if not listening & set(sockets_of(pid)):
             return
         time.sleep(0.01)
     raise AssertionError("the old one still listens")
