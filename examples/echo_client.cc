@@ -22,6 +22,7 @@
 #include "pollard/platform/process.h"
 #include "support/json.h"
 #include "support/options.h"
+#include "support/stop_signals.h"
 
 namespace {
 
@@ -78,6 +79,10 @@ class Load {
   Load(pollard::EventLoop& loop, const Options& options);
 
   void run();
+  // What was achieved by then is the result.
+  void stop() {
+    if (!over_) finish();
+  }
 
   // For the sessions.
   void connected();
@@ -285,6 +290,7 @@ int main(int argc, char** argv) try {
   require_descriptors(options.connections);
   pollard::EventLoop loop({.poller = poller});
   Load load(loop, options);
+  const examples::StopSignals signals(loop, [&load] { load.stop(); });
   load.run();
   if (options.json) {
     load.print_json();

@@ -5,6 +5,7 @@
 //     simulated_chat --poller=kqueue     on any system
 //
 // docs/testing-your-service.md goes through it.
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <exception>
 #include <iostream>
@@ -18,6 +19,7 @@
 #include "pollard/net/tcp_client.h"
 #include "pollard/platform/sim/kernel.h"
 #include "support/chat_room.h"
+#include "support/options.h"
 
 namespace {
 
@@ -116,6 +118,10 @@ void test_chat(pollard::sim::Kernel& network, const pollard::PollerChoice& polle
 
 int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
+  CLI::App app("Tests the chat over a simulated network, ten minutes in less than a second.");
+  app.footer(examples::kAboutPoller);
+  CLI11_PARSE(app, argc, argv);
+
   const auto began = std::chrono::steady_clock::now();
   pollard::sim::Kernel network({.latency = 20ms});
   const pollard::MonotonicTime start = network.now();

@@ -1,16 +1,25 @@
 // Ticks, and stops by itself: what a loop does when there is nothing to wait for but time.
 //
 //     timer --poller=select
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <exception>
 #include <iostream>
 
 #include "pollard/net/event_loop.h"
+#include "support/options.h"
+#include "support/stop_signals.h"
 
 using namespace std::chrono_literals;
 
 int main(int argc, char** argv) try {
-  pollard::EventLoop loop({.poller = pollard::poller_from_args(argc, argv)});
+  const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
+  CLI::App app("Ticks for a second, and says how many timers happened.");
+  app.footer(examples::kAboutPoller);
+  CLI11_PARSE(app, argc, argv);
+
+  pollard::EventLoop loop({.poller = poller});
+  const examples::StopSignals signals(loop, [&loop] { loop.stop(); });
 
   const pollard::Timer tick = loop.every(100ms, [] { std::cout << "tick" << std::endl; });
 

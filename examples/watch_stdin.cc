@@ -4,6 +4,7 @@
 //
 // A pipe or a terminal is watched by every poller. A regular file is always "ready", so watching it
 // says nothing: poll and select do it all the same, epoll refuses (try: watch_stdin < README.md).
+#include <CLI/CLI.hpp>
 #include <array>
 #include <cstddef>
 #include <exception>
@@ -15,10 +16,18 @@
 #include "pollard/net/channel.h"
 #include "pollard/net/event_loop.h"
 #include "pollard/platform/io.h"
+#include "support/options.h"
+#include "support/stop_signals.h"
 
 int main(int argc, char** argv) try {
   constexpr int kStandardInput = 0;
-  pollard::EventLoop loop({.poller = pollard::poller_from_args(argc, argv)});
+  const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
+  CLI::App app("Says how much comes from standard input, as it comes, until its end.");
+  app.footer(examples::kAboutPoller);
+  CLI11_PARSE(app, argc, argv);
+
+  pollard::EventLoop loop({.poller = poller});
+  const examples::StopSignals signals(loop, [&loop] { loop.stop(); });
 
   // One read for each time that the channel says "readable": it says so again while there is more,
   // and one read never blocks. That is why the descriptor, which other programs may share, stays as

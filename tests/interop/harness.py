@@ -133,8 +133,8 @@ class Server:
         self.errors.seek(0)
         return self.errors.read()
 
-    def stop(self):
-        os.kill(self.pid, signal.SIGTERM)
+    def stop(self, by=signal.SIGTERM):
+        os.kill(self.pid, by)
         status = self.process.wait(timeout=STEP_SECONDS)
         assert status == 0, "asked to stop, the server ended with %d: %s" % (status, self.said())
         assert self.said() == "", "the server complained: " + self.said()
