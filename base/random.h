@@ -11,12 +11,15 @@ namespace pollard {
 /// Not for secrets. One thread.
 class SplitMix64 {
  public:
+  /// By which the state goes on with each number: a seed that is so much larger is one ahead.
+  static constexpr std::uint64_t kStep = 0x9e3779b97f4a7c15U;
+
   /// The same seed gives the same sequence on every system.
   explicit constexpr SplitMix64(std::uint64_t seed) : state_(seed) {}
 
   /// A number in [0, 2^64).
   constexpr std::uint64_t next() {
-    std::uint64_t mixed = (state_ += 0x9e3779b97f4a7c15U);
+    std::uint64_t mixed = (state_ += kStep);
     mixed = (mixed ^ (mixed >> 30U)) * 0xbf58476d1ce4e5b9U;
     mixed = (mixed ^ (mixed >> 27U)) * 0x94d049bb133111ebU;
     return mixed ^ (mixed >> 31U);

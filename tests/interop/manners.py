@@ -1,4 +1,4 @@
-"""What all programs do alike: they tell how they are used, and end in good order when they are asked
+"""What all programs do alike: tell how they are used, and end in good order when they are asked
 to, by kill or Ctrl-C."""
 
 import os

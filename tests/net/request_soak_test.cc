@@ -25,33 +25,51 @@ void dawdle(Dice& dice) {
   for (std::uint64_t i = dice.up_to(20); i > 0; --i) std::this_thread::yield();
 }
 
+// Lends no order to the threads that count.
+class Count {
+ public:
+  void operator++() { value_.fetch_add(1, std::memory_order_relaxed); }
+  void operator--() { value_.fetch_sub(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::int64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::int64_t> value_{0};
+};
+
+struct Tally {
+  Count witnesses;
+  Count connects;
+  Count disconnects;
+  Count close_callbacks;
+  Count errors;
+  Count wrong;
+};
+
+// The close callbacks of one connection, which outlive its context.
+struct Ends {
+  std::uint64_t added = 0;
+  std::uint64_t last = UINT64_MAX;
+  bool disconnected = false;
+};
+
 // What one connection's handlers see; they would race for it if two of them ran at a time.
 struct Witness {
-  explicit Witness(std::atomic<int>& count) : alive(count) { ++alive; }
+  explicit Witness(Count& count) : alive(count) { ++alive; }
   Witness(const Witness& other) : alive(other.alive), next_line(other.next_line) { ++alive; }
   ~Witness() { --alive; }
   Witness& operator=(const Witness&) = delete;
 
-  std::atomic<int>& alive;
+  Count& alive;
   std::uint64_t next_line = 0;
   bool inside = false;
-  bool disconnected = false;
-};
-
-struct Tally {
-  std::atomic<int> witnesses{0};
-  std::atomic<std::uint64_t> connects{0};
-  std::atomic<std::uint64_t> disconnects{0};
-  std::atomic<std::uint64_t> close_callbacks{0};
-  std::atomic<std::uint64_t> errors{0};
-  std::atomic<std::uint64_t> lines{0};
-  std::atomic<bool> wrong{false};
+  RequestConnection::ClosedBy closed_by = RequestConnection::ClosedBy::kNobody;
+  std::shared_ptr<Ends> ends = std::make_shared<Ends>();
 };
 
 class Guard {
  public:
   Guard(Witness& witness, Tally& tally) : witness_(witness) {
-    if (witness.inside || witness.disconnected) tally.wrong = true;
+    if (witness.inside || witness.ends->disconnected) ++tally.wrong;
     witness.inside = true;
   }
   ~Guard() { witness_.inside = false; }
@@ -67,8 +85,7 @@ void answer_lines(RequestConnection& connection, Witness& witness, Tally& tally,
   for (std::uint64_t most = 1 + dice.up_to(4); most > 0; --most) {
     const auto line = reader.until("\n");
     if (!line.has_value()) break;
-    if (*line != std::to_string(witness.next_line++)) tally.wrong = true;
-    ++tally.lines;
+    if (*line != std::to_string(witness.next_line++)) ++tally.wrong;
     connection.writer().append(*line);
     connection.writer().append("\n");
     if (dice.one_in(10)) dawdle(dice);
@@ -77,6 +94,36 @@ void answer_lines(RequestConnection& connection, Witness& witness, Tally& tally,
     if (dice.one_in(50)) reader.release();
   }
   if (dice.one_in(50)) static_cast<void>(reader.next(10'000, Duration(dice.up_to(200'000))));
+}
+
+// They run backwards, after on_disconnect.
+void add_callback(RequestConnection& connection, const Witness& witness, Tally& tally) {
+  const std::uint64_t number = witness.ends->added++;
+  connection.add_close_callback([ends = witness.ends, number, &tally] {
+    if (!ends->disconnected || number >= ends->last) ++tally.wrong;
+    ends->last = number;
+  });
+}
+
+// Decided once.
+void look_who_closed(const RequestConnection& connection, Witness& witness, Tally& tally) {
+  using ClosedBy = RequestConnection::ClosedBy;
+  const ClosedBy who = connection.closed_by();
+  if (witness.closed_by != ClosedBy::kNobody && who != witness.closed_by) ++tally.wrong;
+  witness.closed_by = who;
+}
+
+OnRequest on_request(Tally& tally, Dice& dice);
+OnDisconnect on_disconnect(Tally& tally);
+
+// By handlers that do the same.
+void replace_handlers(RequestConnection& connection, Tally& tally, Dice& dice) {
+  if (dice.one_in(30)) connection.set_on_request(on_request(tally, dice));
+  if (dice.one_in(60)) connection.set_on_disconnect(on_disconnect(tally));
+  if (!dice.one_in(60)) return;
+  std::thread([&, kept = connection.shared_from_this()] {
+    kept->set_on_request(on_request(tally, dice));
+  }).join();
 }
 
 void misbehave(RequestConnection& connection, Dice& dice) {
@@ -88,6 +135,29 @@ void misbehave(RequestConnection& connection, Dice& dice) {
   }
 }
 
+OnRequest on_request(Tally& tally, Dice& dice) {
+  return [&](RequestConnection& connection) {
+    auto& witness = connection.context<Witness>();
+    const Guard guard(witness, tally);
+    look_who_closed(connection, witness, tally);
+    if (dice.one_in(10)) add_callback(connection, witness, tally);
+    answer_lines(connection, witness, tally, dice);
+    replace_handlers(connection, tally, dice);
+    misbehave(connection, dice);
+  };
+}
+
+OnDisconnect on_disconnect(Tally& tally) {
+  return [&](RequestConnection& connection, const DisconnectReason&) {
+    ++tally.disconnects;
+    auto& witness = connection.context<Witness>();
+    const Guard guard(witness, tally);
+    look_who_closed(connection, witness, tally);
+    if (witness.closed_by == RequestConnection::ClosedBy::kNobody) ++tally.wrong;
+    witness.ends->disconnected = true;
+  };
+}
+
 RequestHandlers handlers(Tally& tally, Dice& dice) {
   return {
       .on_connect =
@@ -97,20 +167,8 @@ RequestHandlers handlers(Tally& tally, Dice& dice) {
             connection.add_close_callback([&tally] { ++tally.close_callbacks; });
             return Witness(tally.witnesses);
           },
-      .on_request =
-          [&](RequestConnection& connection) {
-            auto& witness = connection.context<Witness>();
-            const Guard guard(witness, tally);
-            answer_lines(connection, witness, tally, dice);
-            misbehave(connection, dice);
-          },
-      .on_disconnect =
-          [&](RequestConnection& connection, const DisconnectReason&) {
-            ++tally.disconnects;
-            auto& witness = connection.context<Witness>();
-            const Guard guard(witness, tally);
-            witness.disconnected = true;
-          },
+      .on_request = on_request(tally, dice),
+      .on_disconnect = on_disconnect(tally),
       .on_error = [&](RequestConnection&, const std::exception_ptr&) { ++tally.errors; },
   };
 }
@@ -201,12 +259,13 @@ void soak(const BackendCase& backend, unsigned threads, std::uint64_t seed) {
       service.server->stop();
     }
     BOOST_TEST(service.server->connection_count() == 0U);
-    BOOST_TEST(service.server->stats().exceptions == tally.errors.load());
+    BOOST_TEST(service.server->stats().exceptions ==
+               static_cast<std::uint64_t>(tally.errors.get()));
   }
-  BOOST_TEST(!tally.wrong, "handlers ran beside each other, or a line came out of order");
-  BOOST_TEST(tally.connects.load() == tally.disconnects.load());
-  BOOST_TEST(tally.connects.load() == tally.close_callbacks.load());
-  BOOST_TEST(tally.witnesses.load() == 0, "a context is left");
+  BOOST_TEST(tally.wrong.get() == 0, "handlers ran beside each other, or something out of order");
+  BOOST_TEST(tally.connects.get() == tally.disconnects.get());
+  BOOST_TEST(tally.connects.get() == tally.close_callbacks.get());
+  BOOST_TEST(tally.witnesses.get() == 0, "a context is left");
   BOOST_TEST(open_descriptors() == descriptors, "a descriptor is left");
 }
 
