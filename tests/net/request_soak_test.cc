@@ -37,6 +37,8 @@ class Count {
 };
 
 struct Tally {
+  // Handlers throw and close.
+  bool misbehaving = true;
   Count witnesses;
   Count connects;
   Count disconnects;
@@ -120,9 +122,14 @@ OnDisconnect on_disconnect(Tally& tally);
 void replace_handlers(RequestConnection& connection, Tally& tally, Dice& dice) {
   if (dice.one_in(30)) connection.set_on_request(on_request(tally, dice));
   if (dice.one_in(60)) connection.set_on_disconnect(on_disconnect(tally));
-  if (!dice.one_in(60)) return;
+}
+
+// What a handler may do, done by another thread while it runs.
+void meddle(RequestConnection& connection, const Witness& witness, Tally& tally, Dice& dice) {
   std::thread([&, kept = connection.shared_from_this()] {
-    kept->set_on_request(on_request(tally, dice));
+    if (dice.one_in(2)) add_callback(*kept, witness, tally);
+    if (dice.one_in(2)) kept->set_on_request(on_request(tally, dice));
+    if (dice.one_in(2)) kept->set_on_disconnect(on_disconnect(tally));
   }).join();
 }
 
@@ -143,7 +150,8 @@ OnRequest on_request(Tally& tally, Dice& dice) {
     if (dice.one_in(10)) add_callback(connection, witness, tally);
     answer_lines(connection, witness, tally, dice);
     replace_handlers(connection, tally, dice);
-    misbehave(connection, dice);
+    if (dice.one_in(60)) meddle(connection, witness, tally, dice);
+    if (tally.misbehaving) misbehave(connection, dice);
   };
 }
 
@@ -165,6 +173,7 @@ RequestHandlers handlers(Tally& tally, Dice& dice) {
             ++tally.connects;
             dawdle(dice);
             connection.add_close_callback([&tally] { ++tally.close_callbacks; });
+            if (tally.misbehaving && dice.one_in(20)) connection.force_close();
             return Witness(tally.witnesses);
           },
       .on_request = on_request(tally, dice),
@@ -224,48 +233,107 @@ class Asker {
   TcpClient client_;
 };
 
+// Asks, ends its side, and hears all the answers before the other's end; again and again.
+class Leaver {
+ public:
+  Leaver(EventLoop& loop, const Address& server, const TcpClientOptions& options, Dice& dice)
+      : dice_(dice), client_(loop, server, conversation(), options) {
+    static_cast<void>(client_.connect());
+  }
+
+  std::uint64_t answered = 0;
+  bool wrong = false;
+
+ private:
+  ConnectionHandlers conversation() {
+    return {
+        .on_connect = [this](const TcpConnectionPtr& it) { ask_and_end(it); },
+        .on_message =
+            [this](const TcpConnectionPtr&, Buffer& input) {
+              heard_ += input.view();
+              input.clear();
+            },
+        .on_disconnect =
+            [this](const TcpConnectionPtr&, const DisconnectReason&) {
+              wrong |= heard_ != asked_;
+              ++answered;
+            },
+    };
+  }
+
+  // More than the server's limit of input, now and then.
+  void ask_and_end(const TcpConnectionPtr& it) {
+    asked_.clear();
+    heard_.clear();
+    const std::uint64_t lines = 1 + dice_.up_to(dice_.one_in(8) ? 300 : 30);
+    for (std::uint64_t i = 0; i < lines; ++i) asked_ += std::to_string(i) + "\n";
+    static_cast<void>(it->send(asked_));
+    it->shutdown();
+  }
+
+  Dice& dice_;
+  std::string asked_;
+  std::string heard_;
+  TcpClient client_;
+};
+
+void set_up(Service& service, unsigned threads, Tally& tally, Dice& dice) {
+  service.handlers = handlers(tally, dice);
+  service.options.workers = {.workers = 3, .queue_limit = 4};
+  service.options.input_limit = 400;
+  service.options.server.threads = threads;
+  service.options.on_step = [&](const RequestConnection&, RequestStep) {
+    if (dice.one_in(8)) std::this_thread::yield();
+  };
+}
+
+// So many, which go on after each has been answered so often.
+template <class Peer>
+std::vector<std::unique_ptr<Peer>> peers_of(Service& service, Dice& dice, std::uint64_t enough) {
+  constexpr std::size_t kPeers = 16;
+  TcpClientOptions options{.reconnect = true};
+  options.connector.backoff = {.initial = 1ms, .maximum = 4ms};
+  std::vector<std::unique_ptr<Peer>> peers;
+  while (peers.size() < kPeers) {
+    peers.push_back(std::make_unique<Peer>(service.loop, service.server->address(), options, dice));
+  }
+  const auto all = [&](auto condition) { return std::ranges::all_of(peers, condition); };
+  service.until([&] { return all([&](const auto& one) { return one->answered > enough; }); });
+  BOOST_TEST(all([](const auto& one) { return !one->wrong; }), "an answer isn't the right one");
+  return peers;
+}
+
+void stop(Service& service, bool gracefully) {
+  if (!gracefully) return service.server->stop();
+  bool done = false;
+  service.server->stop_gracefully(50ms, [&] { done = true; });
+  service.until([&] { return done; });
+}
+
+void expect_kept(const Tally& tally) {
+  BOOST_TEST(tally.wrong.get() == 0, "handlers ran beside each other, or something out of order");
+  BOOST_TEST(tally.connects.get() == tally.disconnects.get());
+  BOOST_TEST(tally.connects.get() == tally.close_callbacks.get());
+  BOOST_TEST(tally.witnesses.get() == 0, "a context is left");
+}
+
 void soak(const BackendCase& backend, unsigned threads, std::uint64_t seed) {
-  constexpr std::uint64_t kAskers = 16;
   const std::size_t descriptors = open_descriptors();
   Dice dice(seed);
   Tally tally;
   {
     Service service(backend);
-    service.handlers = handlers(tally, dice);
-    service.options.workers = {.workers = 3, .queue_limit = 4};
-    service.options.input_limit = 400;
+    set_up(service, threads, tally, dice);
     service.options.close_limit = 20ms;
-    service.options.server.threads = threads;
-    service.options.on_step = [&](const RequestConnection&, RequestStep) {
-      if (dice.one_in(8)) std::this_thread::yield();
-    };
+    if (seed % 2 != 0) service.options.when_full = WhenWorkersFull::kCloseNewcomers;
     service.start();
-    TcpClientOptions options{.reconnect = true};
-    options.connector.backoff = {.initial = 1ms, .maximum = 4ms};
-    std::vector<std::unique_ptr<Asker>> askers;
-    while (askers.size() < kAskers) {
-      askers.push_back(
-          std::make_unique<Asker>(service.loop, service.server->address(), options, dice));
-    }
-    const auto all = [&](auto condition) { return std::ranges::all_of(askers, condition); };
-    const std::uint64_t enough = repeated(60);
-    service.until([&] { return all([&](const auto& one) { return one->answered > enough; }); });
-    BOOST_TEST(all([](const auto& one) { return !one->wrong; }), "an answer isn't the right one");
-    if (seed % 2 == 0) {
-      bool done = false;
-      service.server->stop_gracefully(50ms, [&] { done = true; });
-      service.until([&] { return done; });
-    } else {
-      service.server->stop();
-    }
+    const auto askers = peers_of<Asker>(service, dice, repeated(60));
+    stop(service, seed % 4 < 2);
     BOOST_TEST(service.server->connection_count() == 0U);
     BOOST_TEST(service.server->stats().exceptions ==
                static_cast<std::uint64_t>(tally.errors.get()));
   }
-  BOOST_TEST(tally.wrong.get() == 0, "handlers ran beside each other, or something out of order");
-  BOOST_TEST(tally.connects.get() == tally.disconnects.get());
-  BOOST_TEST(tally.connects.get() == tally.close_callbacks.get());
-  BOOST_TEST(tally.witnesses.get() == 0, "a context is left");
+  expect_kept(tally);
   BOOST_TEST(open_descriptors() == descriptors, "a descriptor is left");
 }
 
@@ -273,6 +341,22 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(whatever_happens_workers_keep_their_promises) {
   const std::uint64_t seed = std::hash<std::string>()(backend.poller);
   soak(backend, 0, seed);
   soak(backend, 2, seed + 1);
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(what_came_before_the_peers_end_is_answered_whatever_else_happens) {
+  for (const unsigned threads : {0U, 2U}) {
+    Dice dice(std::hash<std::string>()(backend.poller) + threads);
+    Tally tally{.misbehaving = false};
+    {
+      Service service(backend);
+      set_up(service, threads, tally, dice);
+      service.start();
+      peers_of<Leaver>(service, dice, repeated(20)).clear();
+      stop(service, false);
+    }
+    expect_kept(tally);
+    BOOST_TEST(tally.errors.get() == 0);
+  }
 }
 
 }  // namespace
