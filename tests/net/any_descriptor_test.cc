@@ -119,12 +119,16 @@ POLLARD_EACH_BACKEND(a_regular_file_is_ready_or_refused_with_a_word_on_what_woul
   EventLoop loop({.poller = backend});
   const Descriptor file = temporary_file();
   const std::string number = std::to_string(file.get());
-  std::string refusal = refusal_of(loop, file.get());
+  const std::string refusal = refusal_of(loop, file.get());
   if (refusal != "it was watched") {
     BOOST_TEST(refusal == backend + " can't watch descriptor " + number +
                               " (pipes, sockets and terminals it can; a regular file is always "
                               "ready, so read it): Operation not permitted");
+    return;
   }
+  bool ready = false;
+  const Channel reader(loop, file.get(), Interest::kRead, [&](Readiness) { ready = true; });
+  run_until(loop, [&] { return ready; });
 }
 
 POLLARD_EACH_BACKEND(what_cant_be_watched_says_why) {
