@@ -17,6 +17,7 @@
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/fake_names.h"
 #include "pollard/tests/support/faults.h"
+#include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {
 namespace {
@@ -127,6 +128,37 @@ POLLARD_EACH_BACKEND(a_failed_attempt_tells_each_address_with_its_error) {
   BOOST_TEST(failure.next_delay.has_value());
   run_until(one.loop, [&] { return static_cast<bool>(one.gave_up); });
   BOOST_TEST(one.failures.back().attempt == 2U);
+}
+
+POLLARD_EACH_BACKEND(the_families_of_a_name_take_turns) {
+  Calling one(backend);
+  const Address first = Address::parse("[::1]:1");
+  const Address second = Address::parse("[::1]:2");
+  const Address other_family = Address::parse("127.0.0.1:3");
+  one.names.know(kServer.host(), {first, second, other_family});
+  one.faults.fail(Call::kConnect, std::errc::network_unreachable, {.times = kForever});
+  one.start({.backoff = kQuick, .max_attempts = 1});
+  run_until(one.loop, [&] { return static_cast<bool>(one.gave_up); });
+  BOOST_TEST_REQUIRE(one.failures.size() == 1U);
+  std::vector<Address> tried;
+  for (const FailedAddress& it : one.failures.front().addresses) tried.push_back(it.address);
+  BOOST_TEST((tried == std::vector{first, other_family, second}));
+}
+
+POLLARD_EACH_BACKEND(an_address_has_the_head_start_that_the_connector_was_given) {
+  const SilentListener silent;
+  const Listener listener = listen_on_loopback();
+  Calling one(backend);
+  StoppedClock clock(one.faults);
+  one.names.know(kServer.host(), {Address(silent.listener.endpoint), Address(listener.endpoint)});
+  one.start({.head_start = 7s, .backoff = kQuick});
+  run_until(one.loop, [&] { return one.faults.count(Call::kConnect) == 1; });
+  clock.advance(7s - 1ns);
+  run_until_idle(one.loop);
+  BOOST_TEST(one.faults.count(Call::kConnect) == 1U);
+  clock.advance(1ns);
+  one.until_connected();
+  BOOST_TEST((one.peer == Address(listener.endpoint)));
 }
 
 POLLARD_EACH_BACKEND(a_lookup_has_its_time_too) {
