@@ -19,6 +19,7 @@
 #include "pollard/platform/socket.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/faults.h"
+#include "pollard/tests/support/quiet.h"
 
 namespace pollard::testing {
 namespace {
@@ -288,6 +289,58 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_thread_that_cant_start_is_an_error_of_start) 
   BOOST_TEST(server.started());
   const Descriptor client = connect_to(server.address());
   run_until(loop, [&] { return server.connection_count() == 1; });
+}
+
+// ---- Counts ----
+
+// What befalls a newcomer's accept, and how often its server has counted that in the end.
+void expect_counted(const BackendCase& backend, unsigned threads, Balance balance,
+                    std::errc befalls, std::size_t times, std::uint64_t TcpServerStats::*counter) {
+  Faults faults;
+  Serving serving(backend, echo(), options_for(backend, threads, balance));
+  faults.fail(Call::kAnyAccept, befalls, {.times = times});
+  const Descriptor client = serving.come();
+  run_until(serving.loop, [&] { return serving.server->stats().*counter == times; });
+  BOOST_TEST(serving.echoes(serving.come()));
+  const TcpServerStats stats = serving.server->stats();
+  BOOST_TEST((stats.*counter) == times);
+  for (const auto other : {&TcpServerStats::turned_away, &TcpServerStats::aborted,
+                           &TcpServerStats::accept_pauses, &TcpServerStats::sends_dropped}) {
+    if (other != counter) BOOST_TEST((stats.*other) == 0U);
+  }
+}
+
+void expect_all_counted(const BackendCase& backend, unsigned threads, Balance balance) {
+  const auto expect = [&](std::errc befalls, std::size_t times, auto counter) {
+    expect_counted(backend, threads, balance, befalls, times, counter);
+  };
+  expect(std::errc::connection_aborted, 3, &TcpServerStats::aborted);
+  expect(std::errc::no_buffer_space, 2, &TcpServerStats::accept_pauses);
+  expect(std::errc::too_many_files_open, 1, &TcpServerStats::turned_away);
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(newcomers_that_were_not_served_are_counted_in_every_loop) {
+  const Quiet quiet;
+  expect_all_counted(backend, 0, Balance::kRoundRobin);
+  expect_all_counted(backend, 2, Balance::kRoundRobin);
+  try {
+    expect_all_counted(backend, 2, Balance::kKernel);
+  } catch (const std::system_error& error) {
+    BOOST_TEST(error.code() == std::errc::operation_not_supported);
+  }
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(sends_that_came_too_late_are_counted_in_every_loop) {
+  for (const unsigned threads : {0U, 2U}) {
+    ConnectionHandlers handlers = echo();
+    handlers.on_disconnect = [](const TcpConnectionPtr& it, const DisconnectReason&) {
+      static_cast<void>(it->send("too late"));
+    };
+    Serving serving(backend, std::move(handlers), options_for(backend, threads));
+    serving.come(3).clear();
+    run_until(serving.loop, [&] { return serving.server->stats().sends_dropped == 3; });
+    serving.until_open(0);
+  }
 }
 
 // ---- Limits ----
