@@ -344,6 +344,9 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_full_queue_may_close_newcomers_and_nobody_els
   const Descriptor late = service.connect();
   write_text(late.get(), "late\n");
   BOOST_TEST(service.hear(late, 6) == "late!\n");
+  // The one worker would have come to the newcomer before it came to the last.
+  BOOST_TEST(service.notes.text() ==
+             "connect, connect, request busy, request queued, connect, request late");
 }
 
 }  // namespace
