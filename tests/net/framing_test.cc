@@ -57,6 +57,54 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(messages_in_pieces_arrive_whole) {
   BOOST_TEST(one.connection->buffer_memory() == 0U);
 }
 
+// Three messages, cut everywhere, and what their connection's handler was told.
+template <class Codec>
+void expect_whole(const BackendCase& backend, const Codec& codec,
+                  const std::vector<std::string>& messages) {
+  Buffer stream;
+  for (const std::string& message : messages) {
+    BOOST_TEST_REQUIRE(!append_framed(stream, codec, message));
+  }
+  for (std::size_t cut = 1; cut < stream.size(); ++cut) {
+    Connected one(backend);
+    Told told;
+    one.handlers.on_message =
+        framed(codec, [&](const TcpConnectionPtr& it, std::string_view message) {
+          told.messages.emplace_back(message);
+          static_cast<void>(send_framed(*it, codec, message));
+        });
+    one.open();
+    one.say(stream.view().substr(0, cut));
+    run_until_idle(one.loop);
+    one.say(stream.view().substr(cut));
+    BOOST_TEST(one.hear(stream.size()) == stream.view());
+    BOOST_TEST(text_of(told.messages) == text_of(messages));
+  }
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(messages_of_every_codec_arrive_whole_however_they_were_cut) {
+  expect_whole(backend, LengthPrefixed({.bytes = 2}), {"one", "", "three"});
+  expect_whole(backend, Lines(), {"one", "", "three"});
+  expect_whole(backend, Delimited("--"), {"one", "", "-three"});
+  expect_whole(backend, FixedSize(4), {"one.", "two.", "four"});
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(a_codec_of_any_kind_tells_of_what_is_cut_off) {
+  const auto expect_cut_off = [&](const auto& codec, std::string_view stream) {
+    Connected one(backend);
+    Told told;
+    one.handlers.on_message = framed(codec, told.take());
+    one.open();
+    one.say(stream);
+    one.end_peer();
+    one.until_closed();
+    BOOST_TEST(text_of(told.messages) == "[whole]");
+    BOOST_TEST(one.journal.text() == "connect, " + ends_with_error(Error::kMessageCutOff));
+  };
+  expect_cut_off(Delimited("--"), "whole--half-");
+  expect_cut_off(FixedSize(5), "wholehalf");
+}
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(many_messages_in_one_read_arrive_one_by_one) {
   Connected one(backend);
   std::size_t count = 0;

@@ -2,6 +2,7 @@
 // be understood.
 #include "pollard/net/request_framing.h"
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <optional>
@@ -15,25 +16,34 @@
 namespace pollard::testing {
 namespace {
 
-std::string packed(const LengthPrefixed& codec, std::string_view message) {
+template <class Codec>
+std::string packed(const Codec& codec, std::string_view message) {
   std::string bytes;
   BOOST_TEST_REQUIRE(!append_framed(bytes, codec, message));
   return bytes;
 }
 
 // Notes each message, and sends it back.
-auto echo(Service& service, const LengthPrefixed& codec) {
+template <class Codec>
+auto echo(Service& service, const Codec& codec) {
   return [&service, codec](RequestConnection& connection, std::string_view message) {
     service.notes.add(std::string(message));
     static_cast<void>(append_framed(connection.writer(), codec, message));
   };
 }
 
-POLLARD_EACH_BACKEND(messages_are_whole_on_workers_however_they_were_cut) {
-  const LengthPrefixed codec({.bytes = 2});
-  const std::string all = packed(codec, "one") + packed(codec, "") + packed(codec, "three");
+// Three messages, cut everywhere.
+template <class Codec>
+void expect_whole(const BackendCase& backend, const Codec& codec,
+                  const std::array<std::string, 3>& messages) {
+  std::string all;
+  std::string expected = "connect";
+  for (const std::string& message : messages) {
+    all += packed(codec, message);
+    expected += ", " + message;
+  }
   for (std::size_t cut = 1; cut < all.size(); ++cut) {
-    Service service({.poller = backend});
+    Service service(backend);
     service.handlers.on_request = framed_requests(codec, echo(service, codec));
     service.start();
     const Descriptor peer = service.connect();
@@ -41,8 +51,30 @@ POLLARD_EACH_BACKEND(messages_are_whole_on_workers_however_they_were_cut) {
     service.until([&] { return service.server->stats().server.bytes_received == cut; });
     write_text(peer.get(), all.substr(cut));
     BOOST_TEST(service.hear(peer, all.size()) == all);
-    BOOST_TEST(service.notes.text() == "connect, one, , three");
+    BOOST_TEST(service.notes.text() == expected);
   }
+}
+
+POLLARD_EACH_BACKEND(messages_are_whole_on_workers_however_they_were_cut) {
+  expect_whole({.poller = backend}, LengthPrefixed({.bytes = 2}), {"one", "", "three"});
+  expect_whole({.poller = backend}, Lines(), {"one", "", "three"});
+  expect_whole({.poller = backend}, Delimited("--"), {"one", "", "-three"});
+  expect_whole({.poller = backend}, FixedSize(4), {"one.", "two.", "four"});
+}
+
+POLLARD_EACH_BACKEND(a_codec_of_any_kind_tells_workers_of_what_is_cut_off) {
+  const auto expect_cut_off = [&](const auto& codec, std::string_view stream) {
+    Service service({.poller = backend});
+    service.handlers.on_request = framed_requests(codec, echo(service, codec));
+    service.start();
+    const Descriptor peer = service.connect();
+    write_text(peer.get(), stream);
+    end_sending(peer.get());
+    service.expect("connect, whole, disconnect error: " +
+                   make_error_code(Error::kMessageCutOff).message());
+  };
+  expect_cut_off(Delimited("--"), "whole--half-");
+  expect_cut_off(FixedSize(5), "wholehalf");
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_that_is_larger_than_a_read_comes_whole) {
