@@ -20,8 +20,8 @@
 namespace pollard::testing {
 namespace {
 
-// It may interrupt a thread that is inside of it.
-constexpr const char* kWhy = "a signal's handler can't enter it";
+// Each signal here is sent by a thread to itself, between its calls: what handles it may enter the
+// simulated kernel, which it could not inside of one.
 
 using Handler = void (*)(int);
 
@@ -40,7 +40,7 @@ std::string refusal_of(EventLoop& loop, int signal) {
   return "it was watched";
 }
 
-POLLARD_EACH_REAL_BACKEND(a_signal_is_an_event_of_the_loop, kWhy) {
+POLLARD_EACH_BACKEND(a_signal_is_an_event_of_the_loop) {
   EventLoop loop({.poller = backend});
   std::vector<int> seen;
   const SignalWatcher watcher(loop, {SIGUSR1, SIGUSR2}, [&](int signal) {
@@ -56,7 +56,7 @@ POLLARD_EACH_REAL_BACKEND(a_signal_is_an_event_of_the_loop, kWhy) {
   expect_no_spin(loop);
 }
 
-POLLARD_EACH_REAL_BACKEND(a_signal_to_any_thread_ends_the_loops_sleep, kWhy) {
+POLLARD_EACH_BACKEND(a_signal_to_any_thread_ends_the_loops_sleep) {
   EventLoop loop({.poller = backend});
   const SignalWatcher watcher(loop, {SIGUSR1}, [&](int) { loop.stop(); });
   std::thread other([] { ::pthread_kill(::pthread_self(), SIGUSR1); });
@@ -64,7 +64,7 @@ POLLARD_EACH_REAL_BACKEND(a_signal_to_any_thread_ends_the_loops_sleep, kWhy) {
   other.join();
 }
 
-POLLARD_EACH_REAL_BACKEND(all_who_watch_a_signal_are_told, kWhy) {
+POLLARD_EACH_BACKEND(all_who_watch_a_signal_are_told) {
   EventLoop loop({.poller = backend});
   int first = 0;
   int second = 0;
@@ -86,7 +86,7 @@ POLLARD_EACH_REAL_BACKEND(all_who_watch_a_signal_are_told, kWhy) {
   BOOST_TEST(second == 1);
 }
 
-POLLARD_EACH_REAL_BACKEND(the_last_watcher_restores_what_was_before, kWhy) {
+POLLARD_EACH_BACKEND(the_last_watcher_restores_what_was_before) {
   EventLoop loop({.poller = backend});
   const Handler mine = [](int) {};
   ::signal(SIGUSR1, mine);
@@ -103,7 +103,7 @@ POLLARD_EACH_REAL_BACKEND(the_last_watcher_restores_what_was_before, kWhy) {
   ::signal(SIGUSR1, SIG_DFL);
 }
 
-POLLARD_EACH_REAL_BACKEND(a_handler_that_somebody_set_meanwhile_stays, kWhy) {
+POLLARD_EACH_BACKEND(a_handler_that_somebody_set_meanwhile_stays) {
   EventLoop loop({.poller = backend});
   const Handler mine = [](int) {};
   {
@@ -114,8 +114,7 @@ POLLARD_EACH_REAL_BACKEND(a_handler_that_somebody_set_meanwhile_stays, kWhy) {
   ::signal(SIGUSR1, SIG_DFL);
 }
 
-POLLARD_EACH_REAL_BACKEND(what_cant_be_watched_is_refused_with_the_reason_and_changes_nothing,
-                          kWhy) {
+POLLARD_EACH_BACKEND(what_cant_be_watched_is_refused_with_the_reason_and_changes_nothing) {
   EventLoop loop({.poller = backend});
   BOOST_TEST(refusal_of(loop, SIGKILL).starts_with("watching SIGKILL: no process can catch it"));
   BOOST_TEST(refusal_of(loop, SIGSTOP).starts_with("watching SIGSTOP: no process can catch it"));
@@ -133,8 +132,7 @@ POLLARD_EACH_REAL_BACKEND(what_cant_be_watched_is_refused_with_the_reason_and_ch
   BOOST_TEST(refusal_of(loop, SIGUSR1) == "it was watched");
 }
 
-POLLARD_EACH_REAL_BACKEND(a_handler_may_destroy_its_watcher_and_one_that_throws_loses_no_signal,
-                          kWhy) {
+POLLARD_EACH_BACKEND(a_handler_may_destroy_its_watcher_and_one_that_throws_loses_no_signal) {
   EventLoop loop({.poller = backend});
   std::string seen;
   std::optional<SignalWatcher> watcher;
@@ -151,7 +149,7 @@ POLLARD_EACH_REAL_BACKEND(a_handler_may_destroy_its_watcher_and_one_that_throws_
   BOOST_TEST((handler_of(SIGUSR2) == SIG_DFL));
 }
 
-POLLARD_EACH_REAL_BACKEND(a_watcher_may_outlive_its_loop, kWhy) {
+POLLARD_EACH_BACKEND(a_watcher_may_outlive_its_loop) {
   std::optional<EventLoop> loop(std::in_place, EventLoopOptions{.poller = backend});
   const SignalWatcher watcher(*loop, {SIGUSR1}, [](int) {});
   loop.reset();
@@ -170,7 +168,7 @@ bool children_get_signals() {
 }
 
 // The child has its parent's handlers and descriptors: a signal to it isn't its parent's.
-POLLARD_EACH_REAL_BACKEND(a_forked_child_gets_its_signals_as_if_nobody_watched, kWhy) {
+POLLARD_EACH_BACKEND(a_forked_child_gets_its_signals_as_if_nobody_watched) {
   EventLoop loop({.poller = backend});
   unsigned seen = 0;
   const SignalWatcher watcher(loop, {SIGUSR1}, [&](int) { ++seen; });
@@ -184,7 +182,7 @@ POLLARD_EACH_REAL_BACKEND(a_forked_child_gets_its_signals_as_if_nobody_watched, 
   BOOST_TEST(seen == 0U);
 }
 
-POLLARD_EACH_REAL_BACKEND(signals_that_come_while_watchers_come_and_go_harm_nobody, kWhy) {
+POLLARD_EACH_BACKEND(signals_that_come_while_watchers_come_and_go_harm_nobody) {
   EventLoop loop({.poller = backend});
   unsigned seen = 0;
   const SignalWatcher keeps_the_handler(loop, {SIGUSR1}, [&](int) { ++seen; });
