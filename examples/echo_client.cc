@@ -13,11 +13,13 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "pollard/base/random.h"
 #include "pollard/net/event_loop.h"
+#include "pollard/net/loop_thread.h"
 #include "pollard/net/tcp_client.h"
 #include "pollard/platform/process.h"
 #include "support/json.h"
@@ -31,6 +33,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string connect = "127.0.0.1:7007";
   unsigned connections = 1;
+  unsigned threads = 0;
   std::uint32_t message_bytes = 64;
   std::uint64_t round_trips = 10'000;  // of all connections together
   double timeout = 60;                 // seconds, for everything
@@ -73,28 +76,54 @@ class Session {
   pollard::TcpClient client_;  // last: its handlers end before what they use
 };
 
-// All sessions, and what they achieve together. They begin to send when all are connected.
+// What was achieved.
+struct Result {
+  Clock::time_point began = Clock::time_point::max();
+  Clock::time_point ended = Clock::time_point::min();
+  std::vector<Clock::duration> latencies;
+  std::uint64_t bytes_verified = 0;
+  unsigned errors = 0;
+
+  void add(const Result& other);
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(ended - began).count();
+  }
+  [[nodiscard]] double rate() const {
+    return seconds() > 0 ? static_cast<double>(latencies.size()) / seconds() : 0;
+  }
+  double percentile(unsigned percent);
+  void print_json(std::string_view poller, const Options& options);
+  void print_sentence(std::string_view poller, const Options& options);
+};
+
+// What one loop has to do of it all.
+struct Share {
+  unsigned first_connection = 0;
+  unsigned connections = 0;
+  std::uint64_t round_trips = 0;
+};
+
+// The sessions of one loop. They begin to send when all of them are connected.
 class Load {
  public:
-  Load(pollard::EventLoop& loop, const Options& options);
+  // `on_end` is called once, when all is done or something has failed.
+  Load(pollard::EventLoop& loop, const Options& options, const Share& share,
+       pollard::MoveFunction<void(bool failed)> on_end);
 
-  void run();
+  void start();
   // What was achieved by then is the result.
   void stop() {
     if (!over_) finish();
   }
+  [[nodiscard]] const Result& result() const { return result_; }
 
   // For the sessions.
   void connected();
   void completed(Clock::duration latency);
-  void matched(std::size_t bytes) { bytes_verified_ += bytes; }
+  void matched(std::size_t bytes) { result_.bytes_verified += bytes; }
   void fail(const std::string& what);
   [[nodiscard]] const Options& options() const { return options_; }
   [[nodiscard]] bool over() const { return over_; }
-
-  [[nodiscard]] unsigned errors() const { return errors_; }
-  void print_json();
-  void print_sentence();
 
  private:
   // A backlog is short on some systems, so not all knock at once.
@@ -104,24 +133,16 @@ class Load {
     if (next_ < sessions_.size()) sessions_[next_++]->connect();
   }
   void finish();
-  [[nodiscard]] double seconds() const {
-    return std::chrono::duration<double>(ended_ - began_).count();
-  }
-  [[nodiscard]] double rate() const {
-    return seconds() > 0 ? static_cast<double>(latencies_.size()) / seconds() : 0;
-  }
-  [[nodiscard]] double percentile(unsigned percent);
 
   pollard::EventLoop& loop_;
   Options options_;
+  Share share_;
+  pollard::MoveFunction<void(bool failed)> on_end_;
+  pollard::Timer timeout_;
   std::size_t next_ = 0;  // to connect
   std::size_t connected_ = 0;
-  Clock::time_point began_;
-  Clock::time_point ended_;
-  std::vector<Clock::duration> latencies_;
-  std::uint64_t bytes_verified_ = 0;
-  unsigned errors_ = 0;
   bool over_ = false;
+  Result result_;
   std::vector<std::unique_ptr<Session>> sessions_;  // last: they call the load until they are gone
 };
 
@@ -174,84 +195,178 @@ void Session::fail(const std::string& what) {
   load_.fail("connection " + std::to_string(number_) + ": " + what);
 }
 
-Load::Load(pollard::EventLoop& loop, const Options& options) : loop_(loop), options_(options) {
+Load::Load(pollard::EventLoop& loop, const Options& options, const Share& share,
+           pollard::MoveFunction<void(bool failed)> on_end)
+    : loop_(loop), options_(options), share_(share), on_end_(std::move(on_end)) {
   const auto server = pollard::HostPort::parse(options.connect);
-  const std::uint64_t share = options.round_trips / options.connections;
-  const std::uint64_t rest = options.round_trips % options.connections;
-  for (unsigned i = 0; i < options.connections; ++i) {
-    sessions_.push_back(
-        std::make_unique<Session>(*this, loop, server, i, share + (i < rest ? 1 : 0)));
+  const std::uint64_t each = share.round_trips / share.connections;
+  const std::uint64_t rest = share.round_trips % share.connections;
+  for (unsigned i = 0; i < share.connections; ++i) {
+    sessions_.push_back(std::make_unique<Session>(*this, loop, server, share.first_connection + i,
+                                                  each + (i < rest ? 1 : 0)));
   }
-  latencies_.reserve(options.round_trips);
+  result_.latencies.reserve(share.round_trips);
 }
 
-void Load::run() {
+void Load::start() {
   const auto limit = std::chrono::duration_cast<pollard::Duration>(
       std::chrono::duration<double>(options_.timeout));
-  const pollard::Timer timeout = loop_.after(limit, [this] {
-    fail("after " + std::to_string(latencies_.size()) + " round trips and " +
+  timeout_ = loop_.after(limit, [this] {
+    fail("after " + std::to_string(result_.latencies.size()) + " round trips and " +
          std::to_string(connected_) + " connections the time is up");
   });
-  began_ = Clock::now();
+  result_.began = Clock::now();
   for (std::size_t i = 0; i < kKnocking; ++i) connect_one();
-  loop_.run();
 }
 
 void Load::connected() {
   if (over_) return;
   connect_one();
   if (++connected_ < sessions_.size()) return;
-  began_ = Clock::now();
+  result_.began = Clock::now();
   for (const auto& session : sessions_) session->send_next();
-  if (options_.round_trips == 0) finish();
+  if (share_.round_trips == 0) finish();
 }
 
 void Load::completed(Clock::duration latency) {
-  latencies_.push_back(latency);
-  if (latencies_.size() == options_.round_trips) finish();
+  result_.latencies.push_back(latency);
+  if (result_.latencies.size() == share_.round_trips) finish();
 }
 
 // The first failure ends it all: figures of a broken server are nobody's business.
 void Load::fail(const std::string& what) {
   if (over_) return;
-  ++errors_;
-  std::cerr << "echo_client: " << what << '\n';
+  ++result_.errors;
+  std::cerr << "echo_client: " + what + '\n';
   finish();
 }
 
 void Load::finish() {
   over_ = true;
-  ended_ = Clock::now();
-  loop_.stop();
+  result_.ended = Clock::now();
+  timeout_.cancel();
+  on_end_(result_.errors > 0);
+}
+
+// All of it, in one loop or in several.
+class Client : public std::enable_shared_from_this<Client> {
+ public:
+  Client(pollard::EventLoop& loop, Options options, pollard::PollerChoice poller)
+      : loop_(loop), options_(std::move(options)), poller_(std::move(poller)) {}
+
+  [[nodiscard]] Result run();
+  void stop();
+
+ private:
+  // A load lives and ends in the thread of its loop.
+  struct Part {
+    std::unique_ptr<pollard::LoopThread> thread;  // none: the main loop's
+    std::unique_ptr<Load> load;
+
+    Part() = default;
+    Part(Part&&) = default;
+    Part& operator=(Part&&) = delete;
+    ~Part() {
+      inside([this] { load.reset(); });
+    }
+    void inside(const pollard::MoveFunction<void()>& task) const {
+      if (thread == nullptr) return task();
+      thread->run_and_wait([&](pollard::EventLoop&) { task(); });
+    }
+  };
+
+  void make_parts();
+  [[nodiscard]] std::unique_ptr<Load> make_load(pollard::EventLoop& loop, const Share& share);
+  void part_ended(bool failed);
+
+  pollard::EventLoop& loop_;
+  Options options_;
+  pollard::PollerChoice poller_;
+  std::size_t ended_ = 0;
+  std::vector<Part> parts_;
+};
+
+void Client::make_parts() {
+  const unsigned count = std::clamp(options_.threads, 1U, options_.connections);
+  parts_.reserve(count);
+  Share share;
+  for (unsigned i = 0; i < count; ++i) {
+    share.first_connection += share.connections;
+    share.connections = options_.connections / count + (i < options_.connections % count ? 1 : 0);
+    share.round_trips = options_.round_trips / count + (i < options_.round_trips % count ? 1 : 0);
+    Part& part = parts_.emplace_back();
+    if (options_.threads == 0) {
+      part.load = make_load(loop_, share);
+    } else {
+      part.thread = std::make_unique<pollard::LoopThread>(
+          pollard::EventLoopOptions{.poller = poller_},
+          [&](pollard::EventLoop& loop) { part.load = make_load(loop, share); });
+    }
+  }
+}
+
+std::unique_ptr<Load> Client::make_load(pollard::EventLoop& loop, const Share& share) {
+  const auto on_end = [weak = weak_from_this(), main = loop_.handle()](bool failed) {
+    main.post([weak, failed] {
+      if (const auto client = weak.lock()) client->part_ended(failed);
+    });
+  };
+  return std::make_unique<Load>(loop, options_, share, on_end);
+}
+
+Result Client::run() {
+  make_parts();
+  for (const Part& part : parts_) part.inside([&part] { part.load->start(); });
+  loop_.run();
+  Result all;
+  for (const Part& part : parts_) part.inside([&] { all.add(part.load->result()); });
+  return all;
+}
+
+void Client::stop() {
+  for (const Part& part : parts_) part.inside([&part] { part.load->stop(); });
+}
+
+void Client::part_ended(bool failed) {
+  if (failed) stop();
+  if (++ended_ == parts_.size()) loop_.stop();
+}
+
+void Result::add(const Result& other) {
+  began = std::min(began, other.began);
+  ended = std::max(ended, other.ended);
+  latencies.insert(latencies.end(), other.latencies.begin(), other.latencies.end());
+  bytes_verified += other.bytes_verified;
+  errors += other.errors;
 }
 
 // In microseconds; zero when nothing was measured.
-double Load::percentile(unsigned percent) {
-  if (latencies_.empty()) return 0;
-  const std::size_t place = (latencies_.size() - 1) * percent / 100;
-  const auto found = latencies_.begin() + static_cast<std::ptrdiff_t>(place);
-  std::nth_element(latencies_.begin(), found, latencies_.end());
+double Result::percentile(unsigned percent) {
+  if (latencies.empty()) return 0;
+  const std::size_t place = (latencies.size() - 1) * percent / 100;
+  const auto found = latencies.begin() + static_cast<std::ptrdiff_t>(place);
+  std::nth_element(latencies.begin(), found, latencies.end());
   return std::chrono::duration<double, std::micro>(*found).count();
 }
 
-void Load::print_json() {
+void Result::print_json(std::string_view poller, const Options& options) {
   std::printf(
       "{\"poller\": %s, \"connections\": %u, \"message_bytes\": %u, \"round_trips\": %zu, "
       "\"seconds\": %.6f, \"round_trips_per_second\": %.1f, \"p50_microseconds\": %.1f, "
       "\"p99_microseconds\": %.1f, \"bytes_verified\": %llu, \"errors\": %u}\n",
-      examples::to_json(loop_.poller_name()).c_str(), options_.connections, options_.message_bytes,
-      latencies_.size(), seconds(), rate(), percentile(50), percentile(99),
-      static_cast<unsigned long long>(bytes_verified_), errors_);
+      examples::to_json(poller).c_str(), options.connections, options.message_bytes,
+      latencies.size(), seconds(), rate(), percentile(50), percentile(99),
+      static_cast<unsigned long long>(bytes_verified), errors);
 }
 
-void Load::print_sentence() {
+void Result::print_sentence(std::string_view poller, const Options& options) {
   std::printf(
       "with %s, over %u connection%s: %zu round trips of %u bytes in %.2f s, which is %.0f a "
       "second; "
       "half of them took at most %.1f microseconds, 99 of 100 at most %.1f; %llu bytes compared\n",
-      std::string(loop_.poller_name()).c_str(), options_.connections,
-      options_.connections == 1 ? "" : "s", latencies_.size(), options_.message_bytes, seconds(),
-      rate(), percentile(50), percentile(99), static_cast<unsigned long long>(bytes_verified_));
+      std::string(poller).c_str(), options.connections, options.connections == 1 ? "" : "s",
+      latencies.size(), options.message_bytes, seconds(), rate(), percentile(50), percentile(99),
+      static_cast<unsigned long long>(bytes_verified));
 }
 
 void require_descriptors(unsigned connections) {
@@ -277,6 +392,7 @@ int main(int argc, char** argv) try {
                  "127.0.0.1:7007, [::1]:7007, localhost:7007 or unix:/path");
   app.add_option("--connections", options.connections, "how many at a time")
       ->check(CLI::Range(1, 1'000'000));
+  examples::add_threads_option(app, options.threads);
   app.add_option("--message-bytes", options.message_bytes, "the size of each message")
       ->check(CLI::Range(1, 64 << 20));
   app.add_option("--round-trips", options.round_trips, "of all connections together")
@@ -289,15 +405,15 @@ int main(int argc, char** argv) try {
 
   require_descriptors(options.connections);
   pollard::EventLoop loop({.poller = poller});
-  Load load(loop, options);
-  const examples::StopSignals signals(loop, [&load] { load.stop(); });
-  load.run();
+  const auto client = std::make_shared<Client>(loop, options, poller);
+  const examples::StopSignals signals(loop, [&client] { client->stop(); });
+  Result result = client->run();
   if (options.json) {
-    load.print_json();
-  } else if (load.errors() == 0) {
-    load.print_sentence();
+    result.print_json(loop.poller_name(), options);
+  } else if (result.errors == 0) {
+    result.print_sentence(loop.poller_name(), options);
   }
-  return load.errors() == 0 ? 0 : 1;
+  return result.errors == 0 ? 0 : 1;
 } catch (const std::exception& error) {
   std::cerr << "echo_client: " << error.what() << '\n';
   return 1;

@@ -43,7 +43,8 @@ def check_help(programs, name):
     assert told.returncode == 0, "it ended with %d: %s" % (told.returncode, told.stderr)
     # The poller of the user's own is the only one that its program takes.
     words = ["--help"] + ["--poller"] * (name != "custom_poller")
-    words += ["--threads"] * (name in SERVERS and name != "custom_poller")
+    threaded = name == "echo_client" or (name in SERVERS and name != "custom_poller")
+    words += ["--threads"] * threaded
     for word in words:
         assert word in told.stdout, "it doesn't tell of %s: %s" % (word, told.stdout)
 
