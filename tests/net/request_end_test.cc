@@ -121,29 +121,32 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_close_by_us_lets_answers_leave_and_handles_no
   BOOST_TEST(service.notes.text() == "connect, request quit, disconnect local");
 }
 
+// Whether the reader has the next one already, or it came while the handler ran.
 POLLARD_EACH_BACKEND_AND_TRIGGER(another_threads_close_stops_requests_that_have_come_already) {
-  Service service(backend);
-  RequestConnectionPtr kept;
-  Gate gate;
-  service.handlers.on_request = [&](RequestConnection& connection) {
-    const auto line = connection.reader().until("\n");
-    service.notes.add("request " + std::string(*line));
-    connection.writer().append(*line);
-    kept = connection.shared_from_this();
-    gate.pass();
-  };
-  service.start();
-  const Descriptor peer = service.connect();
-  write_text(peer.get(), "one\n");
-  service.until_reached(gate);
-  write_text(peer.get(), "two\n");
-  service.until([&] { return service.server->stats().server.bytes_received == 8; });
-  std::thread([&] { kept->close(); }).join();
-  gate.open();
-  BOOST_TEST(service.hear_to_the_end(peer) == "one");
-  end_sending(peer.get());
-  service.until_empty();
-  BOOST_TEST(service.notes.text() == "connect, request one, disconnect local");
+  for (const bool together : {false, true}) {
+    Service service(backend);
+    RequestConnectionPtr kept;
+    Gate gate;
+    service.handlers.on_request = [&](RequestConnection& connection) {
+      const auto line = connection.reader().until("\n");
+      service.notes.add("request " + std::string(*line));
+      connection.writer().append(*line);
+      kept = connection.shared_from_this();
+      gate.pass();
+    };
+    service.start();
+    const Descriptor peer = service.connect();
+    write_text(peer.get(), together ? "one\ntwo\n" : "one\n");
+    service.until_reached(gate);
+    if (!together) write_text(peer.get(), "two\n");
+    service.until([&] { return service.server->stats().server.bytes_received == 8; });
+    std::thread([&] { kept->close(); }).join();
+    gate.open();
+    BOOST_TEST(service.hear_to_the_end(peer) == "one");
+    end_sending(peer.get());
+    service.until_empty();
+    BOOST_TEST(service.notes.text() == "connect, request one, disconnect local");
+  }
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(who_closed_first_is_decided_once) {
