@@ -13,6 +13,9 @@ from harness import MEBIBYTE, STEP_SECONDS, Place, Server, Skipped, assert_same,
 
 TRANSFER_BYTES = 256 << 20
 MOST_GROWTH_BYTES = 32 << 20
+# What a relay is left with, less than it takes before it reads no more.
+KEPT_BYTES = 128 << 10
+PIECE_BYTES = 32 << 10
 
 
 def run(cases, programs, poller, folder):
@@ -177,8 +180,8 @@ def check_restart(programs, flags):
 
 def check_drain(programs, flags):
     """The client has gone, and the other side has not yet taken what the relay keeps for it."""
-    if not os.path.exists("/proc/self/fd"):
-        raise Skipped("which sockets a process has is read from /proc")
+    if not os.path.exists("/proc/self/fd") or not os.path.exists("/proc/net/tcp"):
+        raise Skipped("the sockets of a process and their queues are read from /proc")
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         listener.bind(("127.0.0.1", 0))
@@ -190,30 +193,47 @@ def check_drain(programs, flags):
                 server.settimeout(STEP_SECONDS)
                 server.shutdown(socket.SHUT_WR)
                 assert client.recv(1) == b"", "it gave an answer from nowhere"
-                sent = fill(client)
+                sent = send_until_kept(client, server, KEPT_BYTES)
                 client.shutdown(socket.SHUT_WR)
-                received = 0
-                while count_sockets(relay.pid) > idle + 1:
-                    received += len(server.recv(1 << 14))
+                wait_until(lambda: count_sockets(relay.pid) == idle + 1, "the client stays")
                 os.kill(relay.pid, signal.SIGHUP)
+                wait_until_no_listener(relay.pid)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     relay.process.wait(timeout=0.3)  # in which it may not end
-                received += sum(map(len, iter(lambda: server.recv(1 << 14), b"")))
+                received = sum(map(len, iter(lambda: server.recv(1 << 14), b"")))
                 assert received == sent, "of %d bytes %d arrived" % (sent, received)
             status = relay.process.wait(timeout=STEP_SECONDS)
             assert status == 0, "it ended with %d" % status
             relay.stop = lambda: None
 
 
-def fill(peer):
-    """Sends until nobody takes more, and answers how much that was."""
+def send_until_kept(client, server, size):
+    """Sends until the relay itself keeps so much, since no kernel takes more for a server that
+    doesn't read; answers how much was sent."""
     sent = 0
-    peer.settimeout(0.2)
-    with contextlib.suppress(socket.timeout):
-        while True:
-            sent += peer.send(some_bytes(1 << 16))
-    peer.settimeout(STEP_SECONDS)
-    return sent
+    relay, upstream = client.getpeername()[1], server.getpeername()[1]
+    before = [(client.getsockname()[1], relay), (relay, client.getsockname()[1])]
+    behind = [(upstream, server.getsockname()[1]), (server.getsockname()[1], upstream)]
+    deadline = time.monotonic() + STEP_SECONDS
+    while time.monotonic() < deadline:
+        queued = kernel_queues()
+        # The table is no snapshot: who isn't in it this time counts as not done.
+        if any(queued.get(ends, 1) > 0 for ends in before):
+            time.sleep(0.001)  # a piece at a time: who has too much doesn't read to the end
+        elif sent - sum(queued.get(ends, sent) for ends in behind) >= size:
+            return sent
+        else:
+            client.sendall(some_bytes(PIECE_BYTES))
+            sent += PIECE_BYTES
+    raise AssertionError("of %d bytes the relay keeps too few" % sent)
+
+
+def kernel_queues():
+    """By the ports of its two ends: what a TCP socket has, sent or come, that nobody took yet."""
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table][1:]
+    ports = [tuple(int(end.split(":")[1], 16) for end in row[1:3]) for row in rows]
+    return dict(zip(ports, (sum(int(size, 16) for size in row[4].split(":")) for row in rows)))
 
 
 def sockets_of(pid):
@@ -229,13 +249,21 @@ def count_sockets(pid):
     return len(list(sockets_of(pid)))
 
 
-def wait_until_no_listener(pid):
-    """Until the process has no listening socket: the kernel says which are."""
+def wait_until(holds, otherwise):
     deadline = time.monotonic() + STEP_SECONDS
     while time.monotonic() < deadline:
-        with open("/proc/net/tcp") as table:
-            listening = {line.split()[9] for line in table if line.split()[3] == "0A"}
-        if not listening & set(sockets_of(pid)):
+        if holds():
             return
         time.sleep(0.01)
-    raise AssertionError("the old one still listens")
+    raise AssertionError(otherwise)
+
+
+def wait_until_no_listener(pid):
+    """Until the process has no listening socket: the kernel says which are."""
+
+    def listens():
+        with open("/proc/net/tcp") as table:
+            listening = {line.split()[9] for line in table if line.split()[3] == "0A"}
+        return listening & set(sockets_of(pid))
+
+    wait_until(lambda: not listens(), "the old one still listens")
