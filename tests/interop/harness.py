@@ -133,9 +133,9 @@ class Server:
         self.errors.seek(0)
         return self.errors.read()
 
-    def stop(self, by=signal.SIGTERM):
+    def stop(self, by=signal.SIGTERM, within=STEP_SECONDS):
         os.kill(self.pid, by)
-        status = self.process.wait(timeout=STEP_SECONDS)
+        status = self.process.wait(timeout=within)
         assert status == 0, "asked to stop, the server ended with %d: %s" % (status, self.said())
         assert self.said() == "", "the server complained: " + self.said()
 

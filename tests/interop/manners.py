@@ -23,6 +23,8 @@ SERVERS = {
 }
 OTHERS = ["chat_client", "echo_client", "pollers", "simulated_chat", "timer", "watch_stdin"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
+# Nobody has a connection whose end would be worth waiting for.
+SOON_SECONDS = 4
 
 
 def run(cases, programs):
@@ -36,6 +38,8 @@ def run(cases, programs):
         cases.run(case % "watch_stdin", check_ends, programs, ["watch_stdin"], by)
         cases.run(case % "chat_client", check_client_ends, programs, "chat_client", by)
         cases.run(case % "echo_client", check_client_ends, programs, "echo_client", by)
+        told = "echo_client tells what it measured until " + by.name
+        cases.run(told, check_result_told, programs, by)
 
 
 def check_help(programs, name):
@@ -52,7 +56,7 @@ def check_help(programs, name):
 def check_server_ends(programs, name, by):
     arguments, lines = SERVERS[name]
     with Server(programs, arguments, name, lines=lines) as server:
-        server.stop(by)
+        server.stop(by, within=SOON_SECONDS)
         server.stop = lambda: None
 
 
@@ -71,8 +75,9 @@ def check_ends(programs, command, by, until=None):
         else:
             until()
         process.send_signal(by)
-        status = process.wait(timeout=STEP_SECONDS)
+        status = process.wait(timeout=SOON_SECONDS)
         assert status == 0, "it ended with %d" % status
+        return process.stdout.read().decode()
     finally:
         process.kill()
         process.wait()
@@ -88,3 +93,22 @@ def check_client_ends(programs, name, by):
         served = []
         check_ends(programs, command, by, until=lambda: served.append(listener.accept()[0]))
         served[0].close()
+
+
+def check_result_told(programs, by):
+    """In the middle of its work, which would take it much longer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(STEP_SECONDS)
+        served = []
+
+        def until():
+            served.append(listener.accept()[0])
+            served[0].settimeout(STEP_SECONDS)
+            served[0].sendall(served[0].recv(64, socket.MSG_WAITALL))
+            assert served[0].recv(1), "it doesn't go on"  # so the first echo has been counted
+
+        to = "--connect=127.0.0.1:%d" % listener.getsockname()[1]
+        command = ["echo_client", to, "--message-bytes=64"]
+        told = check_ends(programs, command, by, until)
+        served[0].close()
+    assert " 1 round trips of 64 bytes" in told, "it tells: " + told
