@@ -298,7 +298,9 @@ std::vector<std::unique_ptr<Peer>> peers_of(Service& service, Dice& dice, std::u
     peers.push_back(std::make_unique<Peer>(service.loop, service.server->address(), options, dice));
   }
   const auto all = [&](auto condition) { return std::ranges::all_of(peers, condition); };
-  service.until([&] { return all([&](const auto& one) { return one->answered > enough; }); });
+  for (std::uint64_t least = 1; least <= enough; ++least) {  // each has its time, on a busy machine
+    service.until([&] { return all([&](const auto& one) { return one->answered >= least; }); });
+  }
   BOOST_TEST(all([](const auto& one) { return !one->wrong; }), "an answer isn't the right one");
   return peers;
 }
