@@ -8,8 +8,9 @@
 //   - Darwin's poll answers NVAL for terminals and devices. add() asks first and refuses them.
 //   - The kernel reads the whole array at each wait, and so do we. Finding a descriptor's record
 //     takes constant time, and removing one moves the last into its place.
-//   - Whoever stands first in the array would always be served first. The scan begins where it
-//     ended.
+//   - Whoever stands first in the array would always be served first, and a batch out of thousands
+//     would cost a look at all of them. What one call finds is handed out batch by batch, to the
+//     last, before the next call is made.
 #include <utility>
 #include <vector>
 
@@ -78,14 +79,12 @@ class PollPoller final : public Poller {
   }
 
   Result collect(Duration timeout) override {
+    if (remaining_ > 0) scan();
+    if (!found_nothing()) return Result(0);
     const Result found = wait_for(timeout);
-    if (!found.ok()) return found;
-    std::size_t remaining = found.count();
-    if (first_ >= records_.size()) first_ = 0;
-    const std::size_t start = first_;
-    scan(start, records_.size(), remaining);
-    scan(0, start, remaining);
-    for (const int fd : std::exchange(closed_, {})) evict(fd);
+    next_ = 0;
+    remaining_ = found.ok() ? found.count() : 0;
+    scan();
     return found;
   }
 
@@ -97,18 +96,20 @@ class PollPoller final : public Poller {
     return platform::poll_milliseconds(records_, platform::to_milliseconds_rounded_up(timeout));
   }
 
-  void scan(std::size_t from, std::size_t to, std::size_t& remaining) {
-    for (std::size_t place = from; place < to && remaining > 0 && !batch_full(); ++place) {
-      const PollRecord& record = records_[place];
+  // Who comes, goes or moves to another place meanwhile may miss its turn, and gets the next.
+  void scan() {
+    for (; remaining_ > 0 && next_ < records_.size() && !batch_full(); ++next_) {
+      const PollRecord& record = records_[next_];
       if (record.revents == 0) continue;
-      --remaining;
-      first_ = place + 1;
+      --remaining_;
       if ((record.revents & platform::kPollInvalid) != 0) {
         closed_.push_back(record.fd);
       } else {
         report(record.fd, ready_by(record.revents));
       }
     }
+    if (next_ >= records_.size()) remaining_ = 0;
+    for (const int fd : std::exchange(closed_, {})) evict(fd);
   }
 
   static unsigned ready_by(short events) {
@@ -125,7 +126,8 @@ class PollPoller final : public Poller {
   std::vector<PollRecord> records_;
   std::vector<std::size_t> place_of_;  // by descriptor number; meaningful while it has a record
   std::vector<int> closed_;
-  std::size_t first_ = 0;  // where the next scan begins
+  std::size_t next_ = 0;       // the record to look at next
+  std::size_t remaining_ = 0;  // how many from there on may be ready, by the last call
   bool has_nanoseconds_ = false;
 };
 

@@ -9,7 +9,8 @@
 //   - The sets are overwritten by each call: copied before it, which is cheaper than rebuilding
 //     them.
 //   - The cost goes by the highest number, ready or not. Whole words without a bit are skipped, and
-//     the scan begins where it ended, so that low numbers have no privilege.
+//     what one call finds is handed out batch by batch, to the last, before the next call is made:
+//     so low numbers have no privilege.
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -45,6 +46,7 @@ class SelectPoller final : public Poller {
     }
     set_bit(wanted_read_, fd, wants_read(to));
     set_bit(wanted_write_, fd, wants_write(to));
+    forget_found(fd);
     const auto word = static_cast<std::size_t>(fd) / kWordBits;
     if (to != Interest::kNone) {
       words_ = std::max(words_, word + 1);
@@ -61,6 +63,13 @@ class SelectPoller final : public Poller {
     word = on ? word | mask : word & ~mask;
   }
 
+  // What was found is not for whom the number names next.
+  void forget_found(int fd) {
+    if (static_cast<std::size_t>(fd) / kWordBits >= ready_read_.size()) return;
+    set_bit(ready_read_, fd, false);
+    set_bit(ready_write_, fd, false);
+  }
+
   std::error_code make_room(int fd) {
     const std::size_t needed = static_cast<std::size_t>(fd) / kWordBits + 1;
     if (needed <= wanted_read_.size()) return {};
@@ -75,34 +84,31 @@ class SelectPoller final : public Poller {
   }
 
   Result collect(Duration timeout) override {
+    scan();
+    if (!found_nothing()) return Result(0);
     ready_read_.assign(wanted_read_.begin(), wanted_read_.begin() + as_offset(words_));
     ready_write_.assign(wanted_write_.begin(), wanted_write_.begin() + as_offset(words_));
     const Result found =
         platform::select_descriptors(static_cast<int>(words_ * kWordBits), ready_read_.data(),
                                      ready_write_.data(), nullptr, timeout);
+    next_ = found.ok() && found.count() > 0 ? 0 : ready_read_.size();
     if (found.is(std::errc::bad_file_descriptor)) return evict_closed(found);
-    if (!found.ok() || found.count() == 0) return found;
-    if (first_ >= words_) first_ = 0;
-    const std::size_t start = first_;
-    scan(start, words_);
-    scan(0, start);
+    scan();
     return found;
   }
 
   static std::ptrdiff_t as_offset(std::size_t words) { return static_cast<std::ptrdiff_t>(words); }
 
   // Whole words are served, so a batch may be exceeded by less than one.
-  void scan(std::size_t from, std::size_t to) {
-    for (std::size_t word = from; word < to && !batch_full(); ++word) {
-      SelectWord either = ready_read_[word] | ready_write_[word];
-      for (; either != 0; either &= either - 1) {
-        const auto bit = static_cast<std::size_t>(std::countr_zero(either));
-        const SelectWord mask = SelectWord{1} << bit;
-        unsigned ready = 0;
-        if ((ready_read_[word] & mask) != 0) ready |= kReadable;
-        if ((ready_write_[word] & mask) != 0) ready |= kWritable;
-        report(static_cast<int>(word * kWordBits + bit), ready);
-        first_ = word + 1;
+  void scan() {
+    for (; next_ < ready_read_.size() && !batch_full(); ++next_) {
+      const SelectWord read = ready_read_[next_];
+      const SelectWord write = ready_write_[next_];
+      for (SelectWord either = read | write; either != 0; either &= either - 1) {
+        const auto bit = static_cast<unsigned>(std::countr_zero(either));
+        const unsigned readable = static_cast<unsigned>(read >> bit & 1) * kReadable;
+        const unsigned writable = static_cast<unsigned>(write >> bit & 1) * kWritable;
+        report(static_cast<int>(next_ * kWordBits + bit), readable | writable);
       }
     }
   }
@@ -122,7 +128,7 @@ class SelectPoller final : public Poller {
   std::vector<SelectWord> ready_read_;
   std::vector<SelectWord> ready_write_;
   std::size_t words_ = 0;  // up to the highest that holds a bit
-  std::size_t first_ = 0;  // where the next scan begins
+  std::size_t next_ = 0;   // the word of ready_… to look at next
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pollard/tests/conformance/promises.h"
@@ -55,31 +56,60 @@ void changes_ride_along_with_the_wait_where_they_are_batched(Trial& trial) {
   }
 }
 
-void with_more_ready_than_a_batch_holds_all_are_served_in_turn(Trial& trial) {
+std::vector<Pair> more_ready_than_a_batch_holds(Watch& watch) {
   constexpr int kPairs = 1200;
-  constexpr int kWaits = 30;
   if (!can_open(2 * kPairs + 100)) {
     throw NotSupported("this process may not have 2500 descriptors");
   }
-  Watch watch(trial);
   std::vector<Pair> pairs(kPairs);
   for (Pair& pair : pairs) {
     pair = socket_pair();
     write_text(pair.far.get(), "data");
     watch.add(pair.near, Interest::kRead);
   }
+  return pairs;
+}
+
+void with_more_ready_than_a_batch_holds_all_are_served_in_turn(Trial& trial) {
+  constexpr int kWaits = 30;
+  Watch watch(trial);
+  const std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch);
   std::map<int, int> served;
   for (int wait = 1; wait <= kWaits; ++wait) {
     const auto events = watch.collect();
     trial.expect(events.size() < 600U,
                  std::to_string(events.size()) + " events in one batch, which has no bound");
     for (const auto& [fd, event] : events) ++served[fd];
-    trial.expect(wait != 3 || served.size() == pairs.size(),
-                 "three batches leave some of " + std::to_string(kPairs) + " without their turn");
+    trial.expect(
+        wait != 3 || served.size() == pairs.size(),
+        "three batches leave some of " + std::to_string(pairs.size()) + " without their turn");
   }
   const auto [least, most] =
       std::ranges::minmax_element(served, {}, [](const auto& of) { return of.second; });
   trial.expect(most->second - least->second <= 2, "some are served more often than others");
+}
+
+// What a wait found is more than it hands out; one of those goes, and its number comes back.
+void what_a_batch_left_over_is_nobodys_who_comes_later(Trial& trial) {
+  Watch watch(trial);
+  std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch);
+  std::map<int, int> served;
+  for (const auto& [fd, event] : watch.collect()) ++served[fd];
+  const auto unserved = std::ranges::find_if(
+      pairs, [&](const Pair& pair) { return !served.contains(pair.near.get()); });
+  trial.expect(unserved != pairs.end(), "one batch has served all");
+  const int number = unserved->near.get();
+  watch.remove(unserved->near);
+  *unserved = {};
+  Pair later = socket_pair();
+  if (later.far.get() == number) std::swap(later.near, later.far);
+  trial.expect(later.near.get() == number, "the number was not used again");
+  watch.add(later.near, Interest::kRead);
+  for (int wait = 0; wait < 6; ++wait) {
+    for (const auto& [fd, event] : watch.collect()) {
+      trial.expect(fd != number, "an event that was meant for an earlier owner of the number");
+    }
+  }
 }
 
 void who_is_always_ready_starves_nobody(Trial& trial) {
@@ -103,6 +133,7 @@ std::vector<Promise> batch_promises() {
       POLLARD_PROMISE(kChanges, write_interest_that_comes_and_goes_between_two_waits_costs_no_call),
       POLLARD_PROMISE(kChanges, changes_ride_along_with_the_wait_where_they_are_batched),
       POLLARD_PROMISE(kBatches, with_more_ready_than_a_batch_holds_all_are_served_in_turn),
+      POLLARD_PROMISE(kBatches, what_a_batch_left_over_is_nobodys_who_comes_later),
       POLLARD_PROMISE(kBatches, who_is_always_ready_starves_nobody),
   };
 }
