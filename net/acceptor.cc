@@ -40,11 +40,36 @@ bool is_stale_path(const Address& address) {
 
 }  // namespace
 
+// While one runs. The acceptor may be destroyed by what it calls, which must outlive that.
+class Acceptor::Running {
+ public:
+  explicit Running(Acceptor& acceptor) : acceptor_(&acceptor), on_accept_(acceptor.on_accept_) {
+    acceptor.running_ = this;
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() {
+    if (acceptor_ != nullptr) acceptor_->running_ = nullptr;
+  }
+
+  void acceptor_destroyed() { acceptor_ = nullptr; }
+  [[nodiscard]] bool has_acceptor() const { return acceptor_ != nullptr; }
+  [[nodiscard]] const OnAccept& on_accept() const { return *on_accept_; }
+
+ private:
+  Acceptor* acceptor_;
+  std::shared_ptr<const OnAccept> on_accept_;
+};
+
 Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
                    OnAccept on_accept)
+    : Acceptor(loop, address, options, std::make_shared<const OnAccept>(std::move(on_accept))) {}
+
+Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
+                   std::shared_ptr<const OnAccept> on_accept)
     : Watcher(loop),
       options_(options),
-      on_accept_(std::make_shared<OnAccept>(std::move(on_accept))),
+      on_accept_(std::move(on_accept)),
       process_(platform::fork_generation()),
       rest_length_(kRest, 1) {
   const std::string text = address.to_string();
@@ -92,6 +117,7 @@ void Acceptor::bind(const Address& address) {
 
 Acceptor::~Acceptor() {
   stop_watching();
+  if (running_ != nullptr) running_->acceptor_destroyed();
   // Unless we are a forked child, where it is still the parent's, or something else lies there now.
   const bool ours = path_ != platform::PathIdentity{} && process_ == platform::fork_generation();
   if (ours && platform::identify_path(address_.path()) == path_) {
@@ -122,11 +148,10 @@ void Acceptor::take_reserve() {
 
 void Acceptor::on_ready(Readiness) {
   if (paused_ || resting_) return;  // since the event was collected
-  // The handler may destroy us: then this is the only owner of what runs.
-  const std::shared_ptr<OnAccept> running = on_accept_;
+  Running running(*this);
   for (unsigned count = 0; count < batch_; ++count) {
-    const bool more = accept_one(*running);
-    if (running.use_count() == 1) return;
+    const bool more = accept_one(running.on_accept());
+    if (!running.has_acceptor()) return;
     if (!more || paused_ || resting_) {
       batch_ = 1;
       return;
@@ -138,6 +163,7 @@ void Acceptor::on_ready(Readiness) {
 bool Acceptor::accept_one(const OnAccept& on_accept) {
   platform::Endpoint peer;
   const Result accepted = platform::accept_socket(socket_.get(), peer);
+  if (accepted.would_block()) return false;
   if (!accepted.ok()) return accept_failed(accepted.error());
   counts_.accepted.add();
   rest_length_.reset();
@@ -149,9 +175,6 @@ bool Acceptor::accept_one(const OnAccept& on_accept) {
 // True when it is worth trying the next at once.
 bool Acceptor::accept_failed(std::error_code error) {
   const auto is = [&](std::errc other) { return error == other; };
-  if (is(std::errc::resource_unavailable_try_again) || is(std::errc::operation_would_block)) {
-    return false;
-  }
   // Nothing was wrong with us: a signal, or a peer that left. Linux also reports pending network
   // errors of the newcomer here (accept(2)).
   if (is(std::errc::interrupted)) return true;

@@ -51,12 +51,15 @@ struct AcceptCounts {
 class Acceptor final : private Watcher {
  public:
   /// Gets each new socket. It may destroy the acceptor.
-  using OnAccept = MoveFunction<void(platform::Descriptor socket, Address peer)>;
+  using OnAccept = MoveFunction<void(platform::Descriptor&& socket, Address&& peer)>;
 
   /// Binds. Throws std::system_error naming the call and the address: `bind 0.0.0.0:80: Permission
   /// denied`.
   Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
            OnAccept on_accept);
+  /// The same for several that share what gets their sockets.
+  Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
+           std::shared_ptr<const OnAccept> on_accept);
   ~Acceptor() override;
 
   /// Listens and begins to accept. Throws std::system_error naming the call.
@@ -86,8 +89,11 @@ class Acceptor final : private Watcher {
   void update_interest();
 
   ListenOptions options_;
+  class Running;
+
   // Apart, so that it can outlive the acceptor for as long as it runs.
-  std::shared_ptr<OnAccept> on_accept_;
+  std::shared_ptr<const OnAccept> on_accept_;
+  Running* running_ = nullptr;
   platform::Descriptor socket_;
   platform::Descriptor reserve_;
   Address address_;

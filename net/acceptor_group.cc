@@ -72,12 +72,7 @@ bool AcceptorGroup::bind_all(EventLoop& loop, const std::vector<Address>& addres
 
 std::unique_ptr<Acceptor> AcceptorGroup::bind(EventLoop& loop, const Address& address,
                                               const ListenOptions& options) {
-  return std::make_unique<Acceptor>(
-      loop, address, options, [on_accept = on_accept_](platform::Descriptor socket, Address peer) {
-        // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): it may end us all
-        const auto running = on_accept;
-        (*running)(std::move(socket), std::move(peer));
-      });
+  return std::make_unique<Acceptor>(loop, address, options, on_accept_);
 }
 
 void AcceptorGroup::listen() {

@@ -47,7 +47,7 @@ void ConnectionGroup::set_on_closed(Task on_closed) {
   on_closed_ = on_closed ? std::make_shared<const Task>(std::move(on_closed)) : nullptr;
 }
 
-std::error_code ConnectionGroup::open(platform::Descriptor socket, Address peer) {
+std::error_code ConnectionGroup::open(platform::Descriptor&& socket, Address&& peer) {
   auto connection = std::make_shared<TcpConnection>(TcpConnection::Key{}, shared_from_this(),
                                                     std::move(socket), std::move(peer));
   const std::error_code failed = connection->establish(connection);

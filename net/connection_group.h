@@ -48,7 +48,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
 
   /// Makes a connection of a connected socket and runs its on_connect; fails when it can't be
   /// watched.
-  [[nodiscard]] std::error_code open(platform::Descriptor socket, Address peer);
+  [[nodiscard]] std::error_code open(platform::Descriptor&& socket, Address&& peer);
 
   /// One that is open; null when there is none.
   [[nodiscard]] TcpConnectionPtr any() const;

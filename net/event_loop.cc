@@ -165,7 +165,7 @@ bool EventLoop::measured_work() {
 }
 
 void EventLoop::update_backlog() {
-  note(kBacklog, !continuations_.empty() || !turn_end_.empty() || next_task_ < tasks_.size() ||
+  note(kBacklog, !continuations_.empty() || !turn_end_.empty() || !tasks_to_run_.empty() ||
                      pending_ != nullptr || stop_taken_ || poller_->has_ready());
 }
 
@@ -199,6 +199,10 @@ void EventLoop::report_exception(std::exception_ptr exception) {
 
 // An exception that run() is to throw ends the turn; what is left waits for the next.
 bool EventLoop::work_beyond_events() {
+  if (cares_ == kRetired && !mailbox_->has_mail()) {  // of connections that have ended
+    finish_retired();
+    return false;
+  }
   if (!continuations_.empty()) dispatch_continuations();
   if (!timers_.empty()) {
     guarded([this] {
@@ -264,21 +268,22 @@ void EventLoop::dispatch_continuations() {
 }
 
 bool EventLoop::run_tasks() {
-  if (next_task_ == tasks_.size() && mailbox_->has_mail()) {
+  if (tasks_to_run_.empty() && mailbox_->has_mail()) {
     tasks_.clear();
-    next_task_ = 0;
     stop_taken_ = mailbox_->take(tasks_) || stop_taken_;  // a run that threw may have left one
+    tasks_to_run_ = tasks_;
   }
-  while (pending_ == nullptr && next_task_ < tasks_.size()) {
+  while (pending_ == nullptr && !tasks_to_run_.empty()) {
     guarded([this] {
-      while (pending_ == nullptr && next_task_ < tasks_.size()) {
+      while (pending_ == nullptr && !tasks_to_run_.empty()) {
         ++stats_.tasks;
-        const RunningTask running{tasks_[next_task_++]};
+        const RunningTask running{tasks_to_run_.front()};
+        tasks_to_run_ = tasks_to_run_.subspan(1);
         running.task();
       }
     });
   }
-  if (pending_ != nullptr || next_task_ < tasks_.size()) return false;
+  if (pending_ != nullptr || !tasks_to_run_.empty()) return false;
   return std::exchange(stop_taken_, false);
 }
 
@@ -301,9 +306,15 @@ void EventLoop::retire(Task ended) {
 
 void EventLoop::finish_retired() {
   note(kRetired, false);
+  // What ends here may retire more.
+  while (!retired_watchers_.empty()) {
+    Watcher& watcher = *retired_watchers_.back();
+    retired_watchers_.pop_back();
+    watcher.on_retired();
+  }
   while (!retired_.empty()) {
-    std::swap(retired_, ending_retired_);  // their destructors may retire more
-    ending_retired_.clear();
+    const Task ended = std::move(retired_.back());
+    retired_.pop_back();
   }
 }
 

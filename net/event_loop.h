@@ -242,10 +242,10 @@ class EventLoop {
   std::vector<Continuation> running_continuations_;
   std::vector<Registration> turn_end_;
   std::vector<Registration> running_turn_end_;
-  std::vector<Task> tasks_;  // taken from the mailbox, and not run yet from next_task_ on
-  std::size_t next_task_ = 0;
+  std::vector<Task> tasks_;       // taken from the mailbox
+  std::span<Task> tasks_to_run_;  // those of them that have not run yet
   std::vector<Task> retired_;
-  std::vector<Task> ending_retired_;
+  std::vector<Watcher*> retired_watchers_;
 
   [[nodiscard]] Timer coarse_at(MonotonicTime deadline, Task task);
 

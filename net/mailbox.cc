@@ -1,5 +1,7 @@
 #include "pollard/net/mailbox.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 namespace pollard {
@@ -8,11 +10,20 @@ bool Mailbox::post(Task&& task) {
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return false;
-    tasks_.push_back(std::move(task));
+    if (tasks_.size() == tasks_.capacity()) make_room();
+    append(std::move(task));
     note_mail();
   }
   wake_if_asleep();
   return true;
+}
+
+// Out of line, and said to the compiler: then a post needs few registers, which it would have to
+// save.
+void Mailbox::make_room() { tasks_.reserve(std::max<std::size_t>(16, 2 * tasks_.capacity())); }
+inline void Mailbox::append(Task&& task) {
+  if (tasks_.size() == tasks_.capacity()) __builtin_unreachable();
+  tasks_.push_back(std::move(task));
 }
 
 void Mailbox::stop() {

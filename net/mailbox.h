@@ -68,6 +68,8 @@ class Mailbox {
     static thread_local char here;
     return &here;
   }
+  [[gnu::noinline]] void make_room();
+  void append(Task&& task);
   void note_mail();
   void wake_if_asleep();
 

@@ -44,8 +44,8 @@ std::string_view to_string(TcpConnection::State state) {
   return "unknown";
 }
 
-TcpConnection::TcpConnection(Key, std::shared_ptr<ConnectionGroup> group,
-                             platform::Descriptor socket, Address peer)
+TcpConnection::TcpConnection(Key, std::shared_ptr<ConnectionGroup>&& group,
+                             platform::Descriptor&& socket, Address&& peer)
     : Watcher(*group->loop_),
       group_(std::move(group)),
       socket_(std::move(socket)),

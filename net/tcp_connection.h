@@ -154,8 +154,8 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
 
  public:
   /// For groups.
-  TcpConnection(Key, std::shared_ptr<ConnectionGroup> group, platform::Descriptor socket,
-                Address peer);
+  TcpConnection(Key, std::shared_ptr<ConnectionGroup>&& group, platform::Descriptor&& socket,
+                Address&& peer);
 
  private:
   enum class Received : std::uint8_t { kMore, kDrained, kEnded };
@@ -202,6 +202,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void on_ready(Readiness ready) override;
   void on_ready_for_more(Readiness ready);
   void on_turn_end() override;
+  void on_retired() override;
   void on_loop_gone() override;
   void out_of_memory();
 

@@ -179,21 +179,13 @@ void TcpConnection::close(DisconnectReason reason) {
   limited_.reset();
   told_all_ = true;
   group_->closed();
-  // Handlers that are still running were given a reference to self_.
-  struct Release {
-    TcpConnectionPtr connection;
-    explicit Release(TcpConnectionPtr released) : connection(std::move(released)) {}
-    Release(Release&&) noexcept = default;
-    Release& operator=(Release&&) = delete;
-    Release(const Release&) = delete;
-    Release& operator=(const Release&) = delete;
-    ~Release() {
-      if (connection == nullptr) return;
-      connection->leave_loop();
-      connection->self_.reset();
-    }
-  };
-  loop().retire([release = Release(keep)] {});
+  retire();
+}
+
+// Not before: handlers that were still running were given a reference to self_.
+void TcpConnection::on_retired() {
+  leave_loop();
+  const TcpConnectionPtr last = std::move(self_);
 }
 
 void TcpConnection::on_loop_gone() {

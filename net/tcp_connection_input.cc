@@ -1,3 +1,5 @@
+#include <bit>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -15,7 +17,13 @@ namespace {
 // turn.
 constexpr unsigned kReadsPerTurn = 4;
 
-bool is_only_input(Readiness ready) { return ready.readable && !ready.hangup && !ready.error; }
+// In one comparison; whether there is room for output is no matter.
+bool is_only_input(Readiness ready) {
+  static_assert(sizeof(Readiness) == sizeof(std::uint32_t));
+  constexpr auto kInput = std::bit_cast<std::uint32_t>(Readiness{.readable = true});
+  constexpr auto kRoom = std::bit_cast<std::uint32_t>(Readiness{.writable = true});
+  return (std::bit_cast<std::uint32_t>(ready) & ~kRoom) == kInput;
+}
 
 }  // namespace
 

@@ -88,7 +88,8 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
     return options_.balance == Balance::kKernel && options_.threads > 0;
   }
   void listen();
-  void accepted(Shard* shard, AcceptorGroup& acceptors, Newcomer newcomer);
+  void accepted(Shard* shard, AcceptorGroup& acceptors, platform::Descriptor&& socket,
+                Address&& peer);
   [[nodiscard]] bool admit(AcceptorGroup& acceptors);
   void let_in(Shard& shard);
   [[nodiscard]] Shard* choose_shard();
@@ -120,9 +121,9 @@ std::unique_ptr<AcceptorGroup> TcpServer::Core::make_acceptors(EventLoop& loop, 
   auto holder = std::make_shared<AcceptorGroup*>(nullptr);
   auto acceptors = std::make_unique<AcceptorGroup>(
       loop, addresses_, options_.listen,
-      [this, shard, holder](platform::Descriptor socket, Address peer) {
+      [this, shard, holder](platform::Descriptor&& socket, Address&& peer) {
         const auto keep = shared_from_this();
-        accepted(shard, **holder, {std::move(socket), std::move(peer)});
+        accepted(shard, **holder, std::move(socket), std::move(peer));
       });
   *holder = acceptors.get();
   // Inherited by what is accepted, which saves the calls on each.
@@ -182,19 +183,20 @@ void TcpServer::Core::listen() {
 }
 
 // In the acceptor's thread.
-void TcpServer::Core::accepted(Shard* shard, AcceptorGroup& acceptors, Newcomer newcomer) {
+void TcpServer::Core::accepted(Shard* shard, AcceptorGroup& acceptors,
+                               platform::Descriptor&& socket, Address&& peer) {
   if (!admit(acceptors)) {
     if (shard != nullptr && options_.when_full == WhenFull::kWait) {
-      shard->waiting = std::move(newcomer);
+      shard->waiting = Newcomer{std::move(socket), std::move(peer)};
     } else {
       ++refused_;  // and closed
     }
   } else if (shard != nullptr) {
     ++shard->load;
-    if (shard->group->open(std::move(newcomer.socket), std::move(newcomer.peer))) gone(shard);
+    if (shard->group->open(std::move(socket), std::move(peer))) gone(shard);
   } else if (!shards_.empty()) {
-    hand_over(std::move(newcomer));
-  } else if (base_group_->open(std::move(newcomer.socket), std::move(newcomer.peer))) {
+    hand_over({std::move(socket), std::move(peer)});
+  } else if (base_group_->open(std::move(socket), std::move(peer))) {
     gone(nullptr);
   }
 }
@@ -274,7 +276,7 @@ void TcpServer::Core::let_in(Shard& shard) {
   if (!shard.waiting.has_value()) return;
   Newcomer first = std::move(*shard.waiting);
   shard.waiting.reset();
-  accepted(&shard, *shard.acceptors, std::move(first));
+  accepted(&shard, *shard.acceptors, std::move(first.socket), std::move(first.peer));
 }
 
 void TcpServer::Core::stop_accepting() {
