@@ -176,7 +176,7 @@ ensure() {
     packages=$(packages_of "$tool" "$manager")
     case $tool in
       libfuzzer) warn "missing: libFuzzer and AddressSanitizer of $CXX (Clang's compiler-rt)" ;;
-      compiler) warn "missing: a C++20 compiler (GCC 10 or Clang 14 or newer) called ${CXX:-c++}" ;;
+      compiler) warn "missing: a C++20 compiler (GCC 11 or Clang 14 or newer) called ${CXX:-c++}" ;;
       cmake) warn "missing: CMake 3.22 or newer, https://cmake.org/download" ;;
       ninja) warn "missing: Ninja, https://ninja-build.org" ;;
       cli11) warn "missing: CLI11 (headers), https://github.com/CLIUtils/CLI11" ;;
