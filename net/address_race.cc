@@ -1,6 +1,7 @@
 #include "pollard/net/address_race.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "pollard/base/assert.h"
@@ -129,17 +130,24 @@ void AddressRace::start() { start_next(); }
 // Those that fail at once cost the next no head start.
 void AddressRace::start_next() {
   while (next_ < addresses_.size()) {
-    Runner& runner = running_.emplace_back(*this, addresses_[next_++]);
-    const std::error_code error = runner.start();
+    const Address& address = addresses_[next_++];
+    const std::size_t before = running_.size();
+    const std::error_code error = start(address);
     if (!error) {
       if (next_ == addresses_.size()) return;
       head_start_ = loop_.after(options_.head_start, [this] { start_next(); });
       return;
     }
-    result_.failed.push_back({runner.address(), error});
-    running_.pop_back();
+    if (running_.size() > before) running_.pop_back();
+    result_.failed.push_back({address, error});
   }
   if (running_.empty()) finish();
+}
+
+std::error_code AddressRace::start(const Address& address) try {
+  return running_.emplace_back(*this, address).start();
+} catch (const std::bad_alloc&) {
+  return std::make_error_code(std::errc::not_enough_memory);
 }
 
 void AddressRace::connected(Runner& runner) {

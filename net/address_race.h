@@ -71,6 +71,7 @@ class AddressRace {
   class Runner;
 
   void start_next();
+  [[nodiscard]] std::error_code start(const Address& address);
   void connected(Runner& runner);
   void failed(Runner& runner, std::error_code error);
   void finish();

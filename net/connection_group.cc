@@ -62,29 +62,66 @@ std::error_code ConnectionGroup::open(platform::Descriptor&& socket, Address&& p
 }
 
 TcpConnectionPtr ConnectionGroup::any() const {
-  return open_.empty() ? nullptr : open_.front()->shared_from_this();
+  return open_count() == 0 ? nullptr : members_.front()->shared_from_this();
 }
 
 std::size_t ConnectionGroup::buffer_memory() const {
   std::size_t bytes = 0;
-  for (const TcpConnection* connection : open_) bytes += connection->buffer_memory();
+  for (const TcpConnection* connection : open_ones()) bytes += connection->buffer_memory();
   return bytes;
 }
 
+// So that insert() can't fail.
+void ConnectionGroup::make_room() {
+  constexpr std::size_t kFew = 16;
+  if (members_.size() == members_.capacity()) members_.reserve(std::max(kFew, 2 * members_.size()));
+}
+
 void ConnectionGroup::insert(TcpConnection& connection) {
-  connection.place_in_group_ = static_cast<std::uint32_t>(open_.size());
-  open_.push_back(&connection);
-  open_count_.store(open_.size(), std::memory_order_relaxed);
+  const std::size_t count = open_count();
+  connection.place_in_group_ = static_cast<std::uint32_t>(members_.size());
+  members_.push_back(&connection);
+  if (count != connection.place_in_group_) swap_places(count, connection.place_in_group_);
+  open_count_.store(count + 1, std::memory_order_relaxed);
   counts_.opened.add();
 }
 
+// It stays a member until it is retired.
 void ConnectionGroup::remove(TcpConnection& connection, DisconnectReason::Kind why) {
-  const std::uint32_t place = connection.place_in_group_;
-  open_[place] = open_.back();
-  open_[place]->place_in_group_ = place;
-  open_.pop_back();
-  open_count_.store(open_.size(), std::memory_order_relaxed);
+  const std::size_t last = open_count() - 1;
+  swap_places(connection.place_in_group_, last);
+  open_count_.store(last, std::memory_order_relaxed);
   counts_.closed[static_cast<std::size_t>(why)].add();
+}
+
+void ConnectionGroup::swap_places(std::size_t one, std::size_t other) {
+  std::swap(members_[one], members_[other]);
+  members_[one]->place_in_group_ = static_cast<std::uint32_t>(one);
+  members_[other]->place_in_group_ = static_cast<std::uint32_t>(other);
+}
+
+// Outside of a turn at once, and alone: a handler of another that ends may be running.
+void ConnectionGroup::retire(TcpConnection& ended) {
+  if (loop_->in_turn_) {
+    if (!std::exchange(retiring_, true)) {
+      next_retiring_ = std::exchange(loop_->retiring_groups_, this);
+    }
+    loop_->note(EventLoop::kRetired);
+    return;
+  }
+  swap_places(ended.place_in_group_, members_.size() - 1);
+  members_.pop_back();
+  ended.leave_group();
+}
+
+void ConnectionGroup::finish_retired() {
+  const auto keep = shared_from_this();
+  retiring_ = false;
+  while (members_.size() > open_count()) {
+    TcpConnection& ended = *members_.back();
+    members_.pop_back();
+    ended.leave_group();
+  }
 }
 
 void ConnectionGroup::closed() {
@@ -93,11 +130,12 @@ void ConnectionGroup::closed() {
 
 void ConnectionGroup::close_all(const DisconnectReason& reason) {
   const auto keep = shared_from_this();
-  while (!open_.empty()) open_.back()->close(reason);
+  while (open_count() > 0) open_ones().back()->close(reason);
 }
 
 void ConnectionGroup::shutdown_all(Duration limit) {
-  for (TcpConnection* connection : std::vector(open_)) connection->shutdown(limit);
+  const std::vector<TcpConnection*> all(open_ones().begin(), open_ones().end());
+  for (TcpConnection* connection : all) connection->shutdown(limit);
 }
 
 void apply_socket_options(int fd, const Address& address, const ConnectionOptions& options) {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <system_error>
 #include <vector>
 
@@ -69,11 +70,19 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   [[nodiscard]] const ConnectionCounts& counts() const { return counts_; }
 
  private:
+  friend class EventLoop;
   friend class TcpConnection;
 
+  [[nodiscard]] std::span<TcpConnection* const> open_ones() const {
+    return std::span(members_).first(open_count());
+  }
+  void make_room();
   void insert(TcpConnection& connection);
   void remove(TcpConnection& connection, DisconnectReason::Kind why);
+  void swap_places(std::size_t one, std::size_t other);
   void closed();
+  void retire(TcpConnection& ended);
+  void finish_retired();
 
   EventLoop* loop_;
   EventLoop::Hand* hand_;  // the loop's
@@ -83,8 +92,12 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   bool edge_;
   bool has_time_limits_;                   // in options_
   std::shared_ptr<const Task> on_closed_;  // shared: it may be replaced while it runs
-  std::vector<TcpConnection*> open_;
+  // Those that are open, and behind them those that have ended in this turn: so that an end, which
+  // nobody can refuse, needs no memory.
+  std::vector<TcpConnection*> members_;
   std::atomic<std::size_t> open_count_{0};
+  ConnectionGroup* next_retiring_ = nullptr;  // of the loop's list
+  bool retiring_ = false;                     // it is in that list
   ConnectionCounts counts_;
   // To copy: the default constructor of an error_code asks the C++ library for its category.
   const std::error_code no_error_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <random>
 #include <utility>
 #include <vector>
@@ -107,6 +108,15 @@ class Connector::Core final : public std::enable_shared_from_this<Core> {
   void attempt() {
     state_ = State::kConnecting;
     ++attempt_;
+    try {
+      begin_attempt();
+    } catch (const std::bad_alloc&) {
+      if (state_ != State::kConnecting) throw;  // a handler's: the attempt has ended already
+      attempt_failed({.error = std::make_error_code(std::errc::not_enough_memory)});
+    }
+  }
+
+  void begin_attempt() {
     if (target_.is_literal()) return race({target_.address()});
     lookup_ = options_.resolver->resolve(
         loop_, target_,

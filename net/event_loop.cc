@@ -6,6 +6,7 @@
 #include "pollard/base/assert.h"
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
+#include "pollard/net/connection_group.h"
 #include "pollard/net/output_queue.h"
 #include "pollard/net/wake_watcher.h"
 #include "pollard/platform/time.h"
@@ -307,10 +308,10 @@ void EventLoop::retire(Task ended) {
 void EventLoop::finish_retired() {
   note(kRetired, false);
   // What ends here may retire more.
-  while (!retired_watchers_.empty()) {
-    Watcher& watcher = *retired_watchers_.back();
-    retired_watchers_.pop_back();
-    watcher.on_retired();
+  while (retiring_groups_ != nullptr) {
+    ConnectionGroup& group = *retiring_groups_;
+    retiring_groups_ = group.next_retiring_;
+    group.finish_retired();
   }
   while (!retired_.empty()) {
     const Task ended = std::move(retired_.back());
@@ -348,6 +349,7 @@ LoopStats EventLoop::stats() const {
 
 void EventLoop::allocate_shared_memory() {
   if (shared_memory_ != nullptr) return;
+  spare_outputs_.reserve(kSpareOutputs);
   // Not make_unique: nobody reads the zeros that it would write.
   shared_memory_.reset(new std::byte[options_.receive_buffer_bytes + kScratchBytes]);
   hand_.space = {shared_memory_.get(), options_.receive_buffer_bytes};

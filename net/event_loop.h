@@ -245,7 +245,7 @@ class EventLoop {
   std::vector<Task> tasks_;       // taken from the mailbox
   std::span<Task> tasks_to_run_;  // those of them that have not run yet
   std::vector<Task> retired_;
-  std::vector<Watcher*> retired_watchers_;
+  ConnectionGroup* retiring_groups_ = nullptr;  // a list: those with connections that have ended
 
   [[nodiscard]] Timer coarse_at(MonotonicTime deadline, Task task);
 
@@ -269,7 +269,8 @@ class EventLoop {
   }
   void allocate_shared_memory();
   std::unique_ptr<std::byte[]> shared_memory_;  // with the first connection
-  std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;
+  static constexpr std::size_t kSpareOutputs = 16;
+  std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;  // so many at the most
 
   std::unique_ptr<WakeWatcher> wake_;  // last: it watches as soon as it is made
 };

@@ -1,5 +1,6 @@
 #include "pollard/net/tcp_client.h"
 
+#include <new>
 #include <utility>
 
 #include "pollard/base/assert.h"
@@ -98,7 +99,12 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
 
   void on_connected(platform::Descriptor socket, Address peer) {
     connected_at_ = loop_.now();
-    const std::error_code failed = group_->open(std::move(socket), std::move(peer));
+    std::error_code failed;
+    try {
+      failed = group_->open(std::move(socket), std::move(peer));
+    } catch (const std::bad_alloc&) {
+      failed = std::make_error_code(std::errc::not_enough_memory);
+    }
     if (failed) on_open_failed(failed);
   }
 

@@ -112,9 +112,12 @@ std::error_code TcpConnection::set_linger(std::optional<std::chrono::seconds> in
   return platform::set_linger(socket_.get(), interval).error();
 }
 
+// When it throws, nothing has happened: what can fail comes first. From the state of a connection
+// on it ends like any other.
 std::error_code TcpConnection::establish(TcpConnectionPtr self) {
   const bool edge = group_->edge_;
   loop().allocate_shared_memory();
+  group_->make_room();
   const std::error_code refused = watch(socket_.get(), edge ? Interest::kBoth : Interest::kRead,
                                         edge ? Trigger::kEdge : Trigger::kLevel);
   if (refused) {
@@ -127,11 +130,17 @@ std::error_code TcpConnection::establish(TcpConnectionPtr self) {
   self_ = std::move(self);
   group_->insert(*this);
   enter(State::kConnected);
+  begin();
+  return {};
+}
+
+void TcpConnection::begin() try {
   if (group_->has_time_limits_) set_time_limits(group_->options_.time_limits);
   announced_ = true;
   if (handlers().on_connect) run_handler([this] { handlers().on_connect(self_); });
   if (!ended()) settle();
-  return {};
+} catch (...) {
+  out_of_memory();
 }
 
 // ---- Limits of time ----

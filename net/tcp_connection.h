@@ -199,10 +199,10 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   using Owned = std::variant<std::string, Buffer, FileRegion, HeadAndBody>;
 
   [[nodiscard]] std::error_code establish(TcpConnectionPtr self);
+  void begin();
   void on_ready(Readiness ready) override;
   void on_ready_for_more(Readiness ready);
   void on_turn_end() override;
-  void on_retired() override;
   void on_loop_gone() override;
   void out_of_memory();
 
@@ -307,6 +307,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void close_as_requested();
   void close_outside_of_handlers();
   void close(DisconnectReason reason);
+  void leave_group();
   Extras& extras();
 
   [[nodiscard]] const ConnectionHandlers& handlers() const;

@@ -178,12 +178,12 @@ void TcpConnection::close(DisconnectReason reason) {
   extras_.reset();
   limited_.reset();
   told_all_ = true;
+  group_->retire(*this);
   group_->closed();
-  retire();
 }
 
-// Not before: handlers that were still running were given a reference to self_.
-void TcpConnection::on_retired() {
+// At the end of the turn: handlers that were still running were given a reference to self_.
+void TcpConnection::leave_group() {
   leave_loop();
   const TcpConnectionPtr last = std::move(self_);
 }

@@ -185,11 +185,10 @@ std::size_t TcpConnection::answer_size() const {
 }
 
 void TcpConnection::release_output() {
-  constexpr std::size_t kSpares = 16;
   if (output_ == nullptr) return;
   output_->clear();
   EventLoop* loop = loop_or_null();
-  if (loop != nullptr && loop->spare_outputs_.size() < kSpares) {
+  if (loop != nullptr && loop->spare_outputs_.size() < EventLoop::kSpareOutputs) {
     loop->spare_outputs_.push_back(std::move(output_));
   }
   output_.reset();

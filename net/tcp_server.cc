@@ -90,6 +90,9 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   void listen();
   void accepted(Shard* shard, AcceptorGroup& acceptors, platform::Descriptor&& socket,
                 Address&& peer);
+  void open(Shard* shard, platform::Descriptor&& socket, Address&& peer);
+  template <class Becomes>
+  void gone_unless(Shard* shard, Becomes becomes);
   [[nodiscard]] bool admit(AcceptorGroup& acceptors);
   void let_in(Shard& shard);
   [[nodiscard]] Shard* choose_shard();
@@ -191,14 +194,32 @@ void TcpServer::Core::accepted(Shard* shard, AcceptorGroup& acceptors,
     } else {
       ++refused_;  // and closed
     }
-  } else if (shard != nullptr) {
-    ++shard->load;
-    if (shard->group->open(std::move(socket), std::move(peer))) gone(shard);
-  } else if (!shards_.empty()) {
+  } else if (shard == nullptr && !shards_.empty()) {
     hand_over({std::move(socket), std::move(peer)});
-  } else if (base_group_->open(std::move(socket), std::move(peer))) {
-    gone(nullptr);
+  } else {
+    if (shard != nullptr) ++shard->load;
+    open(shard, std::move(socket), std::move(peer));
   }
+}
+
+// In the thread of its loop.
+void TcpServer::Core::open(Shard* shard, platform::Descriptor&& socket, Address&& peer) {
+  ConnectionGroup& group = shard != nullptr ? *shard->group : *base_group_;
+  gone_unless(shard, [&] { return !group.open(std::move(socket), std::move(peer)); });
+}
+
+// Who was admitted has gone again when `becomes()` says, by false or by throwing, that it does not
+// become a connection.
+template <class Becomes>
+void TcpServer::Core::gone_unless(Shard* shard, Becomes becomes) {
+  bool does = false;
+  try {
+    does = becomes();
+  } catch (...) {
+    gone(shard);
+    throw;
+  }
+  if (!does) gone(shard);
 }
 
 bool TcpServer::Core::admit(AcceptorGroup& acceptors) {
@@ -232,16 +253,15 @@ void TcpServer::Core::hand_over(Newcomer newcomer) {
     return gone(nullptr);
   }
   ++shard->load;
-  // The shard outlives its thread's tasks: the thread ends first.
-  const bool posted = shard->thread->handle().post(
-      [core = weak_from_this(), shard, newcomer = std::move(newcomer)]() mutable {
-        const auto keep = core.lock();
-        if (keep == nullptr) return;
-        const std::error_code failed =
-            shard->group->open(std::move(newcomer.socket), std::move(newcomer.peer));
-        if (failed) keep->gone(shard);
-      });
-  if (!posted) gone(shard);
+  gone_unless(shard, [&] {
+    // The shard outlives its thread's tasks: the thread ends first.
+    return shard->thread->handle().post(
+        [core = weak_from_this(), shard, newcomer = std::move(newcomer)]() mutable {
+          const auto keep = core.lock();
+          if (keep == nullptr) return;
+          keep->open(shard, std::move(newcomer.socket), std::move(newcomer.peer));
+        });
+  });
 }
 
 // In the thread of the loop that the connection was in.

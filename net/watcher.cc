@@ -44,12 +44,6 @@ void Watcher::continue_next_turn(Readiness again) {
   loop_->note(EventLoop::kBacklog);
 }
 
-void Watcher::retire() {
-  if (!loop_->in_turn_) return on_retired();
-  loop_->retired_watchers_.push_back(this);
-  loop_->note(EventLoop::kRetired);
-}
-
 void Watcher::at_turn_end() {
   if (!watching()) return;
   loop_->turn_end_.push_back(registration_);

@@ -57,11 +57,6 @@ class Watcher {
   /// The loop ends, and the registration has ended already; who overrides this leaves the loop,
   /// too.
   virtual void on_loop_gone() { leave_loop(); }
-  /// Calls on_retired() when the turn is over, or at once outside of one: until then handlers may
-  /// be running that were given what the watcher holds.
-  void retire();
-  /// What retire() asked for. The watcher may be destroyed in here.
-  virtual void on_retired() {}
   /// From now on there is no loop.
   void leave_loop() { loop_ = nullptr; }
 

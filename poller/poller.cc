@@ -61,14 +61,24 @@ std::error_code Poller::add(int fd, Interest interest, Token token, Trigger trig
   record.lost_edge = false;
   // At once, not with the next wait: whether a descriptor can be watched is what add() answers.
   if (interest != Interest::kNone) {
-    if (const std::error_code refused = apply(fd, Interest::kNone, interest)) {
-      ++record.generation;
-      return refused;
-    }
+    if (const std::error_code refused = apply_first(fd, record)) return refused;
   }
   record.applied = interest;
   ++size_;
   return {};
+}
+
+// A registration that is refused, or for which the backend has no memory, has never been.
+std::error_code Poller::apply_first(int fd, Record& record) {
+  std::error_code refused;
+  try {
+    refused = apply(fd, Interest::kNone, record.wanted);
+  } catch (...) {
+    ++record.generation;
+    throw;
+  }
+  if (refused) ++record.generation;
+  return refused;
 }
 
 Registration Poller::registration(int fd) const {

@@ -338,6 +338,7 @@ class Poller {
     failure = waited.error();
     return false;
   }
+  std::error_code apply_first(int fd, Record& record);
   void note_stale(const Record& record);
   void withhold(int fd, Record& record);
   std::error_code end_registration(int fd, bool closes_next);

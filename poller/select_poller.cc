@@ -78,6 +78,10 @@ class SelectPoller final : public Poller {
       return platform::select_descriptors(fd + 1, empty.data(), nullptr, nullptr, Duration::zero());
     });
     if (!asked.ok()) return std::make_error_code(std::errc::too_many_files_open);
+    // Nothing changes before there is memory for all.
+    for (auto* bits : {&wanted_read_, &wanted_write_, &ready_read_, &ready_write_}) {
+      bits->reserve(needed);
+    }
     wanted_read_.resize(needed);
     wanted_write_.resize(needed);
     return {};

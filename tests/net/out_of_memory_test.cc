@@ -1,0 +1,133 @@
+// Each allocation in turn fails, once: nothing dies of it, nobody hears what is meant for others,
+// and when there is memory again all goes on, or has ended as it should.
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "pollard/net/tcp_client.h"
+#include "pollard/net/tcp_server.h"
+#include "pollard/tests/support/connected.h"
+#include "pollard/tests/support/failing_allocation.h"
+
+namespace pollard::testing {
+namespace {
+
+// `scene(which)` is played with each allocation failing, until there are no more of them; it
+// answers whether there was one.
+template <class Scene>
+void with_each_allocation_failing(Scene scene) {
+  constexpr std::uint64_t kMany = 400;
+  std::uint64_t which = 1;
+  while (which < kMany && scene(which)) ++which;
+  BOOST_TEST(which > 1, "nothing was allocated");
+
+  BOOST_TEST(which < kMany, "allocations without end");
+}
+
+// Turns with memory that is short once; what a turn throws is what it was short of.
+bool turn_short_of_memory(EventLoop& loop, std::uint64_t which, int turns) {
+  const FailingAllocation failing(which);
+  for (int i = 0; i < turns; ++i) {
+    try {
+      static_cast<void>(loop.run_once(Duration::zero()));
+    } catch (const std::bad_alloc&) {
+    }
+  }
+  return failing.has_failed();
+}
+
+constexpr const char* kTooRealistic = "the simulated kernel takes memory of this thread itself";
+
+POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_connection_that_is_short_of_memory_goes_on_or_ends_once,
+                                      kTooRealistic) {
+  with_each_allocation_failing([&](std::uint64_t which) {
+    Connected it(backend);
+    int disconnects = 0;
+    const std::string answer(300'000, 'a');
+    it.handlers = {.on_message =
+                       [&](const TcpConnectionPtr& connection, Buffer& input) {
+                         if (!input.find("\n").has_value()) return;  // kept
+                         input.clear();
+                         connection->send(std::string(answer));
+                         connection->send(answer);
+                         connection->send("end");
+                       },
+                   .on_disconnect = [&](const auto&, const auto&) { ++disconnects; }};
+    it.options.time_limits = {.idle = 1h};
+    it.open();
+    it.connection.reset();
+    static_cast<void>(write_some(it.peer.get(), "a long beginning of "));
+    static_cast<void>(it.loop.run_once(1s));
+    static_cast<void>(write_some(it.peer.get(), "a question\n"));
+    const bool failed = turn_short_of_memory(it.loop, which, 4);
+    std::string heard;
+    it.until([&] {
+      heard += read_text(it.peer.get());
+      return disconnects > 0 || heard.size() == 2 * answer.size() + 3;
+    });
+    it.end_peer();
+    it.until_closed();
+    BOOST_TEST(disconnects == 1);
+    return failed;
+  });
+}
+
+POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_server_that_was_short_of_memory_serves_the_next,
+                                      kTooRealistic) {
+  with_each_allocation_failing([&](std::uint64_t which) {
+    EventLoop loop({.poller = backend.poller});
+    int connects = 0;
+    int disconnects = 0;
+    TcpServer server(loop, Address::loopback(0),
+                     {.on_connect = [&](const auto&) { ++connects; },
+                      .on_message = [](const TcpConnectionPtr& connection,
+                                       Buffer& input) { connection->send(input); },
+                      .on_disconnect = [&](const auto&, const auto&) { ++disconnects; }},
+                     {.max_connections = 2, .connection = {.trigger = choice_of(backend)}});
+    server.start();
+    Descriptor first = connect_to(server.address());
+    Descriptor second = connect_to(server.address());
+    static_cast<void>(write_some(first.get(), "hello"));
+    const bool failed = turn_short_of_memory(loop, which, 4);
+    first.reset();
+    second.reset();
+    run_until(loop, [&] { return server.connection_count() == 0; });
+    BOOST_TEST(connects == disconnects);
+
+    const Descriptor next = connect_to(server.address());
+    static_cast<void>(write_some(next.get(), "hello"));
+    std::string heard;
+    run_until(loop, [&] { return (heard += read_text(next.get())) == "hello"; });
+    bool stopped = false;
+    server.stop_gracefully(10s, [&] { stopped = true; });
+    end_sending(next.get());
+    run_until(loop, [&] { return stopped; });
+    return failed;
+  });
+}
+
+POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_client_that_was_short_of_memory_connects_all_the_same,
+                                      kTooRealistic) {
+  with_each_allocation_failing([&](std::uint64_t which) {
+    const Listener listener = listen_on_loopback();
+    EventLoop loop({.poller = backend.poller});
+    int connects = 0;
+    int disconnects = 0;
+    TcpClientOptions options{.reconnect = true, .connection = {.trigger = choice_of(backend)}};
+    options.connector.backoff = {.initial = 1ms, .maximum = 1ms};
+    ConnectionHandlers handlers{.on_connect = [&](const auto&) { ++connects; },
+                                .on_disconnect = [&](const auto&, const auto&) { ++disconnects; }};
+    auto client =
+        std::make_unique<TcpClient>(loop, Address(listener.endpoint), std::move(handlers), options);
+    static_cast<void>(client->connect());
+    const bool failed = turn_short_of_memory(loop, which, 4);
+    run_until(loop, [&] { return connects > disconnects; });
+    client.reset();
+    BOOST_TEST(connects == disconnects);
+    return failed;
+  });
+}
+
+}  // namespace
+}  // namespace pollard::testing
