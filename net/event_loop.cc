@@ -306,15 +306,18 @@ void EventLoop::retire(Task ended) {
 
 void EventLoop::finish_retired() {
   note(kRetired, false);
-  // What ends here may retire more.
-  while (!retired_watchers_.empty()) {
-    Watcher& watcher = *retired_watchers_.back();
-    retired_watchers_.pop_back();
-    watcher.on_retired();
-  }
-  while (!retired_.empty()) {
-    const Task ended = std::move(retired_.back());
-    retired_.pop_back();
+  // What ends here may retire more, of both kinds.
+  for (;;) {
+    if (!retired_watchers_.empty()) {
+      Watcher& watcher = *retired_watchers_.back();
+      retired_watchers_.pop_back();
+      watcher.on_retired();
+    } else if (!retired_.empty()) {
+      const Task ended = std::move(retired_.back());
+      retired_.pop_back();
+    } else {
+      return;
+    }
   }
 }
 
