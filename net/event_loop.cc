@@ -307,15 +307,18 @@ void EventLoop::retire(Task ended) {
 
 void EventLoop::finish_retired() {
   note(kRetired, false);
-  // What ends here may retire more.
-  while (retiring_groups_ != nullptr) {
-    ConnectionGroup& group = *retiring_groups_;
-    retiring_groups_ = group.next_retiring_;
-    group.finish_retired();
-  }
-  while (!retired_.empty()) {
-    const Task ended = std::move(retired_.back());
-    retired_.pop_back();
+  // What ends here may retire more, of both kinds.
+  for (;;) {
+    if (retiring_groups_ != nullptr) {
+      ConnectionGroup& group = *retiring_groups_;
+      retiring_groups_ = group.next_retiring_;
+      group.finish_retired();
+    } else if (!retired_.empty()) {
+      const Task ended = std::move(retired_.back());
+      retired_.pop_back();
+    } else {
+      return;
+    }
   }
 }
 

@@ -47,7 +47,10 @@ class PollPoller final : public Poller {
       place_of_[number] = records_.size();
       records_.push_back({.fd = fd, .events = to_events(to), .revents = 0});
     } else {
-      records_[place_of_[number]].events = to_events(to);
+      PollRecord& record = records_[place_of_[number]];
+      record.events = to_events(to);
+      // What was found and nobody wants any more must not end a wait.
+      record.revents = static_cast<short>(record.revents & (record.events | kUnasked));
     }
     return {};
   }
@@ -71,6 +74,10 @@ class PollPoller final : public Poller {
                                                       : std::errc::bad_file_descriptor);
   }
 
+  // What comes whatever was asked for.
+  static constexpr int kUnasked =
+      platform::kPollError | platform::kPollHangup | platform::kPollInvalid;
+
   static short to_events(Interest interest) {
     int events = 0;
     if (wants_read(interest)) events |= platform::kPollIn | platform::kPollPeerEnd;
@@ -79,8 +86,10 @@ class PollPoller final : public Poller {
   }
 
   Result collect(Duration timeout) override {
-    if (remaining_ > 0) scan();
-    if (!found_nothing()) return Result(0);
+    if (remaining_ > 0) {
+      scan();
+      if (!found_nothing()) return Result(0);
+    }
     const Result found = wait_for(timeout);
     next_ = 0;
     remaining_ = found.ok() ? found.count() : 0;

@@ -116,6 +116,8 @@ class Poller {
   /// all), then next() gives what was found. Events of the wait before that were not taken are
   /// forgotten; being level-triggered, or kept in the kernel's state, they come again, except for
   /// edges. A signal ends the wait early with nothing found. Any other failure is returned.
+  /// What is ready beyond a batch is for the waits that follow, which may hand it out as it was
+  /// found, without another look: who is served meanwhile, though not told of yet, is told late.
   [[nodiscard]] std::error_code wait(std::optional<Duration> timeout) {
     std::error_code failure;
     static_cast<void>(wait(timeout.value_or(kNoTimeout), failure));

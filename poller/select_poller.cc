@@ -46,7 +46,7 @@ class SelectPoller final : public Poller {
     }
     set_bit(wanted_read_, fd, wants_read(to));
     set_bit(wanted_write_, fd, wants_write(to));
-    forget_found(fd);
+    forget_found(fd, to);
     const auto word = static_cast<std::size_t>(fd) / kWordBits;
     if (to != Interest::kNone) {
       words_ = std::max(words_, word + 1);
@@ -63,11 +63,12 @@ class SelectPoller final : public Poller {
     word = on ? word | mask : word & ~mask;
   }
 
-  // What was found is not for whom the number names next.
-  void forget_found(int fd) {
+  // What was found is not for whom the number names next, and must not end a wait when nobody wants
+  // it any more. What is wanted as before stays, or who changes often would never have its turn.
+  void forget_found(int fd, Interest to) {
     if (static_cast<std::size_t>(fd) / kWordBits >= ready_read_.size()) return;
-    set_bit(ready_read_, fd, false);
-    set_bit(ready_write_, fd, false);
+    if (!wants_read(to)) set_bit(ready_read_, fd, false);
+    if (!wants_write(to)) set_bit(ready_write_, fd, false);
   }
 
   std::error_code make_room(int fd) {
@@ -88,8 +89,10 @@ class SelectPoller final : public Poller {
   }
 
   Result collect(Duration timeout) override {
-    scan();
-    if (!found_nothing()) return Result(0);
+    if (next_ < ready_read_.size()) {
+      scan();
+      if (!found_nothing()) return Result(0);
+    }
     ready_read_.assign(wanted_read_.begin(), wanted_read_.begin() + as_offset(words_));
     ready_write_.assign(wanted_write_.begin(), wanted_write_.begin() + as_offset(words_));
     const Result found =

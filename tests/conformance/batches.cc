@@ -56,7 +56,7 @@ void changes_ride_along_with_the_wait_where_they_are_batched(Trial& trial) {
   }
 }
 
-std::vector<Pair> more_ready_than_a_batch_holds(Watch& watch) {
+std::vector<Pair> more_ready_than_a_batch_holds(Watch& watch, Interest interest) {
   constexpr int kPairs = 1200;
   if (!can_open(2 * kPairs + 100)) {
     throw NotSupported("this process may not have 2500 descriptors");
@@ -65,7 +65,7 @@ std::vector<Pair> more_ready_than_a_batch_holds(Watch& watch) {
   for (Pair& pair : pairs) {
     pair = socket_pair();
     write_text(pair.far.get(), "data");
-    watch.add(pair.near, Interest::kRead);
+    watch.add(pair.near, interest);
   }
   return pairs;
 }
@@ -73,7 +73,7 @@ std::vector<Pair> more_ready_than_a_batch_holds(Watch& watch) {
 void with_more_ready_than_a_batch_holds_all_are_served_in_turn(Trial& trial) {
   constexpr int kWaits = 30;
   Watch watch(trial);
-  const std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch);
+  const std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch, Interest::kRead);
   std::map<int, int> served;
   for (int wait = 1; wait <= kWaits; ++wait) {
     const auto events = watch.collect();
@@ -89,18 +89,48 @@ void with_more_ready_than_a_batch_holds_all_are_served_in_turn(Trial& trial) {
   trial.expect(most->second - least->second <= 2, "some are served more often than others");
 }
 
+Pair& one_without_an_event(Trial& trial, std::vector<Pair>& pairs,
+                           const std::map<int, Event>& events) {
+  const auto one = std::ranges::find_if(
+      pairs, [&](const Pair& pair) { return !events.contains(pair.near.get()); });
+  trial.expect(one != pairs.end(), "one batch has served all");
+  return *one;
+}
+
+void who_changes_its_interest_before_each_wait_has_its_turn(Trial& trial) {
+  constexpr int kWaits = 12;
+  Watch watch(trial);
+  std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch, Interest::kRead);
+  const Pair& changing = one_without_an_event(trial, pairs, watch.collect());
+  int served = 0;
+  for (int wait = 0; wait < kWaits; ++wait) {
+    watch.modify(changing.near, wait % 2 == 0 ? Interest::kBoth : Interest::kRead);
+    const auto events = watch.collect();
+    const auto event = events.find(changing.near.get());
+    if (event != events.end() && event->second.readable) ++served;
+  }
+  trial.expect(served > 0, "it is never told of its data");
+}
+
+void what_a_batch_left_over_and_nobody_wants_any_more_ends_no_wait(Trial& trial) {
+  Watch watch(trial);
+  const std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch, Interest::kWrite);
+  watch.collect();
+  for (const Pair& pair : pairs) {
+    read_text(pair.near.get());
+    watch.modify(pair.near, Interest::kRead);
+  }
+  watch.expect_silence("all that were ready to be written wait for data now");
+}
+
 // What a wait found is more than it hands out; one of those goes, and its number comes back.
 void what_a_batch_left_over_is_nobodys_who_comes_later(Trial& trial) {
   Watch watch(trial);
-  std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch);
-  std::map<int, int> served;
-  for (const auto& [fd, event] : watch.collect()) ++served[fd];
-  const auto unserved = std::ranges::find_if(
-      pairs, [&](const Pair& pair) { return !served.contains(pair.near.get()); });
-  trial.expect(unserved != pairs.end(), "one batch has served all");
-  const int number = unserved->near.get();
-  watch.remove(unserved->near);
-  *unserved = {};
+  std::vector<Pair> pairs = more_ready_than_a_batch_holds(watch, Interest::kRead);
+  Pair& unserved = one_without_an_event(trial, pairs, watch.collect());
+  const int number = unserved.near.get();
+  watch.remove(unserved.near);
+  unserved = {};
   Pair later = socket_pair();
   if (later.far.get() == number) std::swap(later.near, later.far);
   trial.expect(later.near.get() == number, "the number was not used again");
@@ -133,6 +163,8 @@ std::vector<Promise> batch_promises() {
       POLLARD_PROMISE(kChanges, write_interest_that_comes_and_goes_between_two_waits_costs_no_call),
       POLLARD_PROMISE(kChanges, changes_ride_along_with_the_wait_where_they_are_batched),
       POLLARD_PROMISE(kBatches, with_more_ready_than_a_batch_holds_all_are_served_in_turn),
+      POLLARD_PROMISE(kBatches, who_changes_its_interest_before_each_wait_has_its_turn),
+      POLLARD_PROMISE(kBatches, what_a_batch_left_over_and_nobody_wants_any_more_ends_no_wait),
       POLLARD_PROMISE(kBatches, what_a_batch_left_over_is_nobodys_who_comes_later),
       POLLARD_PROMISE(kBatches, who_is_always_ready_starves_nobody),
   };

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "pollard/base/log.h"
+#include "pollard/net/acceptor_group.h"
 #include "pollard/platform/socket.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/faults.h"
@@ -188,6 +189,36 @@ POLLARD_EACH_BACKEND(the_handler_may_destroy_the_acceptor) {
   run_until_idle(loop);
   BOOST_TEST(accepted == 1U);
   BOOST_TEST(is_turned_away(second));
+  BOOST_TEST(loop.stats().watched == 1U);
+}
+
+POLLARD_EACH_BACKEND(a_handler_that_destroys_its_group_of_acceptors_outlives_them_and_may_throw) {
+  EventLoop loop({.poller = backend});
+  std::unique_ptr<AcceptorGroup> group;
+  std::weak_ptr<const int> held;
+  std::size_t accepted = 0;
+  {
+    const auto owned = std::make_shared<const int>(1);
+    held = owned;
+    group = std::make_unique<AcceptorGroup>(
+        loop, std::vector{Address::loopback(0), Address::loopback_ipv6(0)}, ListenOptions{},
+        [&, owned](const Descriptor&, const Address&) {
+          ++accepted;
+          group.reset();
+          BOOST_TEST(held.use_count() == 1);
+          throw std::runtime_error("the last word");
+        });
+  }
+  group->listen();
+  std::vector<Descriptor> clients;
+  for (const Address& address : group->addresses()) {
+    clients.push_back(connect_to(address));
+    clients.push_back(connect_to(address));
+  }
+  BOOST_CHECK_THROW(run_until(loop, [&] { return accepted == 2; }), std::runtime_error);
+  run_until_idle(loop);
+  BOOST_TEST(accepted == 1U);
+  BOOST_TEST(held.expired());
   BOOST_TEST(loop.stats().watched == 1U);
 }
 

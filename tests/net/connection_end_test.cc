@@ -120,5 +120,27 @@ POLLARD_EACH_EDGE_BACKEND(a_half_closed_connection_hears_of_a_reset) {
   one.until_closed();
 }
 
+// A server that a channel's handler holds, say, and the channel is destroyed.
+POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_turns_end_destroys_takes_its_connections_along_at_once) {
+  struct Owner {
+    std::shared_ptr<ConnectionGroup> group;
+    ~Owner() { group->close_all({}); }
+  };
+  Connected one(backend);
+  one.open();
+  std::uint64_t retired_in = 0;
+  std::uint64_t ended_in = 0;
+  one.connection->context() =
+      std::shared_ptr<void>(nullptr, [&](const void*) { ended_in = one.loop.stats().turns; });
+  one.connection.reset();
+  one.loop.post([&] {
+    retired_in = one.loop.stats().turns;
+    one.loop.retire([owner = std::make_shared<Owner>(one.group)] {});
+  });
+  const Timer stop = one.loop.after(5ms, [&] { one.loop.stop(); });
+  one.loop.run();
+  BOOST_TEST(ended_in == retired_in);
+}
+
 }  // namespace
 }  // namespace pollard::testing

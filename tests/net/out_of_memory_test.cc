@@ -21,7 +21,6 @@ void with_each_allocation_failing(Scene scene) {
   std::uint64_t which = 1;
   while (which < kMany && scene(which)) ++which;
   BOOST_TEST(which > 1, "nothing was allocated");
-
   BOOST_TEST(which < kMany, "allocations without end");
 }
 

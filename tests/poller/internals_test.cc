@@ -144,6 +144,23 @@ BOOST_AUTO_TEST_CASE(a_number_that_the_kernel_refuses_is_refused_with_the_reason
   BOOST_TEST(!add());
 }
 
+BOOST_AUTO_TEST_CASE(a_number_that_the_kernel_refuses_again_and_again_hides_nobody) {
+  Faults faults;
+  Watch watch("select");
+  const Pair pair = socket_pair();
+  watch.add(pair.near, Interest::kRead);
+  write_text(pair.far.get(), "data");
+  const Descriptor high = duplicate(pair.far.get(), 1500);
+  watch.add(high, Interest::kNone);
+  for (int waits = 0; waits < 3; ++waits) {
+    BOOST_TEST(!watch->modify(high.get(), Interest::kRead));
+    faults.fail(Call::kPselect, std::errc::invalid_argument);
+    const auto events = watch.collect();
+    BOOST_TEST((events.contains(high.get()) && events.at(high.get()).error));
+    BOOST_TEST(events.contains(pair.near.get()));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
