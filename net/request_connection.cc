@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <utility>
 
 #include "pollard/base/error.h"
@@ -80,7 +81,14 @@ void RequestConnection::gone(DisconnectReason reason) {
   gone_ = true;
   end_input();
   if (!reason_.has_value()) reason_ = std::move(reason);
-  queue_if_idle(std::move(lock));
+  try {
+    queue_if_idle(std::move(lock));
+  } catch (const std::bad_alloc&) {
+    // There is none to tell a worker. Here it disturbs the loop, but nobody waits for its end in
+    // vain.
+    working_ = true;
+    run();
+  }
 }
 
 // Does what others wanted done.
@@ -95,7 +103,11 @@ void RequestConnection::attend() {
   const bool force_close = std::exchange(force_close_wanted_, false);
   lock.unlock();
   if (force_close) return tcp_->force_close();
-  if (!output.empty()) static_cast<void>(tcp_->send(output));  // or its end is on its way to us
+  try {
+    if (!output.empty()) static_cast<void>(tcp_->send(output));  // or its end is on its way to us
+  } catch (const std::bad_alloc&) {                              // a part of an answer is lost
+    return fail({.kind = Kind::kException, .exception = std::current_exception()});
+  }
   if (reading_changes && read) tcp_->resume_reading();
   if (reading_changes && !read) {
     group_->reading_stops_.fetch_add(1, std::memory_order_relaxed);
@@ -336,7 +348,13 @@ void RequestConnection::queue_if_idle(Lock lock) {
   if (std::exchange(working_, true)) return;
   queued_ = true;
   lock.unlock();
-  queue();
+  try {
+    queue();
+  } catch (...) {  // it is in no line
+    lock.lock();
+    working_ = queued_ = false;
+    throw;
+  }
 }
 
 // The end of a server in good order: what has come is handled, and no more is awaited.

@@ -1,6 +1,7 @@
 #include "pollard/net/request_group.h"
 
 #include <any>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -75,8 +76,10 @@ void RequestGroup::stop_workers() {
 void RequestGroup::adopt(const TcpConnectionPtr& tcp) {
   const auto connection =
       std::make_shared<RequestConnection>(RequestConnection::Key{}, shared_from_this(), tcp);
-  if (!admit(*connection)) return tcp->force_close();
   tcp->context() = connection;
+  if (admit(*connection)) return;
+  tcp->context().reset();
+  tcp->force_close();
 }
 
 bool RequestGroup::admit(RequestConnection& connection) {
@@ -86,16 +89,23 @@ bool RequestGroup::admit(RequestConnection& connection) {
   }
   connection.working_ = connection.queued_ = true;  // nobody else knows it yet
   insert(connection);
+  try {
+    if (hand_to_workers(connection)) return true;
+    turned_away_.fetch_add(1, std::memory_order_relaxed);
+  } catch (const std::bad_alloc&) {  // and so it is turned away as well
+  }
+  remove(connection);
+  return false;
+}
+
+bool RequestGroup::hand_to_workers(RequestConnection& connection) {
   if (options_.when_full == WhenWorkersFull::kWait) {
     connection.queue();
     return true;
   }
   const auto run = [self = connection.shared_from_this()] { self->run(); };
   connection.step(RequestStep::kQueued);
-  if (pool_->try_submit(run) != Admission::kRefused) return true;
-  turned_away_.fetch_add(1, std::memory_order_relaxed);
-  remove(connection);
-  return false;
+  return pool_->try_submit(run) != Admission::kRefused;
 }
 
 void RequestGroup::insert(RequestConnection& connection) {

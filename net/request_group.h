@@ -49,6 +49,7 @@ class RequestGroup : public std::enable_shared_from_this<RequestGroup> {
 
   void adopt(const TcpConnectionPtr& tcp);
   [[nodiscard]] bool admit(RequestConnection& connection);
+  [[nodiscard]] bool hand_to_workers(RequestConnection& connection);
   void insert(RequestConnection& connection);
   void remove(RequestConnection& connection);
   void report(RequestConnection& connection, const std::exception_ptr& exception);

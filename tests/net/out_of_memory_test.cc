@@ -9,6 +9,7 @@
 #include "pollard/net/tcp_server.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/failing_allocation.h"
+#include "pollard/tests/support/service.h"
 
 namespace pollard::testing {
 namespace {
@@ -25,11 +26,11 @@ void with_each_allocation_failing(Scene scene) {
 }
 
 // Turns with memory that is short once; what a turn throws is what it was short of.
-bool turn_short_of_memory(EventLoop& loop, std::uint64_t which, int turns) {
+bool turn_short_of_memory(EventLoop& loop, std::uint64_t which, int turns, Duration pause = {}) {
   const FailingAllocation failing(which);
   for (int i = 0; i < turns; ++i) {
     try {
-      static_cast<void>(loop.run_once(Duration::zero()));
+      static_cast<void>(loop.run_once(pause));
     } catch (const std::bad_alloc&) {
     }
   }
@@ -124,6 +125,29 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_client_that_was_short_of_memory_connects
     run_until(loop, [&] { return connects > disconnects; });
     client.reset();
     BOOST_TEST(connects == disconnects);
+    return failed;
+  });
+}
+
+// In the loop's thread. What it finds depends on when the worker answers.
+POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_request_server_that_was_short_of_memory_serves_the_next,
+                                      kTooRealistic) {
+  with_each_allocation_failing([&](std::uint64_t which) {
+    Service service(backend);
+    service.start();
+    Descriptor peer = connect_to(service.server->address());
+    static_cast<void>(write_some(peer.get(), "question\n"));
+    const bool failed = turn_short_of_memory(service.loop, which, 6, 1ms);
+    peer.reset();
+    service.until_empty();
+
+    const Descriptor next = service.connect();
+    service.say(next, "question\n");
+    BOOST_TEST(service.hear(next, 9) == "question!");
+    bool stopped = false;
+    end_sending(next.get());
+    service.server->stop_gracefully(10s, [&] { stopped = true; });
+    service.until([&] { return stopped; });
     return failed;
   });
 }
