@@ -120,16 +120,28 @@ void RequestConnection::attend() {
 
 void RequestConnection::run() {
   step(RequestStep::kTaken);
-  handler_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
-  if (!connected_) connect();
-  for (unsigned calls = 0;; ++calls) {
-    switch (next_step(calls)) {
-      case Next::kRequest: request(); break;
-      case Next::kGiveWay: return queue();
-      case Next::kEnd: return disconnect();
-      case Next::kRest: return step(RequestStep::kIdle);
+  bool goes_on = true;
+  for (unsigned calls = 0; goes_on; ++calls) {
+    try {
+      handler_thread_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+      if (!connected_) connect();
+      goes_on = take_step(calls);
+    } catch (const std::bad_alloc&) {  // of ours: the end needs no memory, but for word to the loop
+      fail({.kind = Kind::kException, .exception = std::current_exception()});
     }
   }
+}
+
+// False when others may have the connection.
+bool RequestConnection::take_step(unsigned calls) {
+  switch (next_step(calls)) {
+    case Next::kRequest: request(); return true;
+    case Next::kGiveWay: queue(); return false;
+    case Next::kEnd: disconnect(); return false;
+    case Next::kRest: break;
+  }
+  step(RequestStep::kIdle);
+  return false;
 }
 
 // A worker has it: what stopped because none had goes on.
@@ -145,7 +157,7 @@ void RequestConnection::connect() {
   Lock lock(mutex_);
   take();
   connected_ = !stopped_;
-  attend_soon(std::move(lock));
+  attend_soon_or_fail(std::move(lock));
   if (!connected_ || !group_->handlers_.on_connect) return;
   guarded([this] { context_ = group_->handlers_.on_connect(*this); });
   step(RequestStep::kReturned);
@@ -211,7 +223,7 @@ RequestConnection::Next RequestConnection::next_step(unsigned calls) {
   if (next == Next::kRest) rest();
   if (next == Next::kGiveWay) queued_ = true;
   if (next == Next::kRest || next == Next::kGiveWay) leave();
-  attend_soon(std::move(lock));
+  attend_soon_or_fail(std::move(lock));
   return next;
 }
 
@@ -410,7 +422,20 @@ void RequestConnection::attend_soon(Lock lock) {
   lock.unlock();
   const LoopHandle loop = tcp_->loop_handle();
   if (loop.in_loop_thread()) return attend();
-  loop.post([self = shared_from_this()] { self->attend(); });
+  try {
+    loop.post([self = shared_from_this()] { self->attend(); });
+  } catch (...) {
+    lock.lock();
+    attention_ = Attention::kWanted;
+    throw;
+  }
+}
+
+// For a worker, who may have left the connection already.
+void RequestConnection::attend_soon_or_fail(Lock lock) try {
+  attend_soon(std::move(lock));
+} catch (const std::bad_alloc&) {
+  fail({.kind = Kind::kException, .exception = std::current_exception()});
 }
 
 void RequestConnection::decide_closed_by(ClosedBy who) {

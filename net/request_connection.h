@@ -136,6 +136,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void disconnect();
   template <class Call>
   void guarded(Call call);
+  [[nodiscard]] bool take_step(unsigned calls);
   [[nodiscard]] Next next_step(unsigned calls);
   [[nodiscard]] Next choose_next(unsigned calls);
   void rest();
@@ -160,6 +161,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void stop_requests();
   void want_attention();
   void attend_soon(Lock lock);
+  void attend_soon_or_fail(Lock lock);
   void decide_closed_by(ClosedBy who);
   void resume_below(std::size_t unread);
   [[nodiscard]] bool ended_by_us() const { return stopped_ || shutdown_wanted_; }

@@ -1,8 +1,10 @@
 // Each allocation in turn fails, once: nothing dies of it, nobody hears what is meant for others,
 // and when there is memory again all goes on, or has ended as it should.
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "pollard/net/tcp_client.h"
@@ -149,6 +151,38 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_request_server_that_was_short_of_memory_
     service.server->stop_gracefully(10s, [&] { stopped = true; });
     service.until([&] { return stopped; });
     return failed;
+  });
+}
+
+// In the worker's thread, from the middle of a handler on.
+POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_worker_that_was_short_of_memory_loses_no_connection,
+                                      kTooRealistic) {
+  with_each_allocation_failing([&](std::uint64_t which) {
+    static thread_local std::optional<FailingAllocation> failing;
+    std::atomic<bool> failed{false};
+    Service service(backend);
+    service.options.workers.workers = 1;
+    service.handlers.on_request = [&](RequestConnection& connection) {
+      failing.emplace(which);
+      if (const auto line = connection.reader().until("\n")) connection.writer().append(*line);
+      connection.add_close_callback([] {});
+    };
+    service.handlers.on_disconnect = [&](RequestConnection&, const DisconnectReason&) {
+      failed = failed || failing->has_failed();
+      failing.reset();
+    };
+    service.start();
+    const Descriptor peer = connect_to(service.server->address());
+    static_cast<void>(write_some(peer.get(), "question\n"));
+    std::string heard;
+    service.until([&] {
+      heard += read_text(peer.get());
+      const Meets next = peek(peer.get());
+      return heard == "question" || next == Meets::kEnd || next == Meets::kError;
+    });
+    end_sending(peer.get());
+    service.until_empty();
+    return failed.load();
   });
 }
 
