@@ -39,10 +39,10 @@ bool turn_short_of_memory(EventLoop& loop, std::uint64_t which, int turns, Durat
   return failing.has_failed();
 }
 
-constexpr const char* kTooRealistic = "the simulated kernel takes memory of this thread itself";
+constexpr const char* kAllocates = "memory of its own: its calls take this thread's";
 
 POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_connection_that_is_short_of_memory_goes_on_or_ends_once,
-                                      kTooRealistic) {
+                                      kAllocates) {
   with_each_allocation_failing([&](std::uint64_t which) {
     Connected it(backend);
     int disconnects = 0;
@@ -76,7 +76,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_connection_that_is_short_of_memory_goes_
 }
 
 POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_server_that_was_short_of_memory_serves_the_next,
-                                      kTooRealistic) {
+                                      kAllocates) {
   with_each_allocation_failing([&](std::uint64_t which) {
     EventLoop loop({.poller = backend.poller});
     int connects = 0;
@@ -110,7 +110,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_server_that_was_short_of_memory_serves_t
 }
 
 POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_client_that_was_short_of_memory_connects_all_the_same,
-                                      kTooRealistic) {
+                                      kAllocates) {
   with_each_allocation_failing([&](std::uint64_t which) {
     const Listener listener = listen_on_loopback();
     EventLoop loop({.poller = backend.poller});
@@ -133,7 +133,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_client_that_was_short_of_memory_connects
 
 // In the loop's thread. What it finds depends on when the worker answers.
 POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_request_server_that_was_short_of_memory_serves_the_next,
-                                      kTooRealistic) {
+                                      kAllocates) {
   with_each_allocation_failing([&](std::uint64_t which) {
     Service service(backend);
     service.start();
@@ -156,7 +156,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_request_server_that_was_short_of_memory_
 
 // In the worker's thread, from the middle of a handler on.
 POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_worker_that_was_short_of_memory_loses_no_connection,
-                                      kTooRealistic) {
+                                      kAllocates) {
   with_each_allocation_failing([&](std::uint64_t which) {
     static thread_local std::optional<FailingAllocation> failing;
     std::atomic<bool> failed{false};
