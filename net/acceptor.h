@@ -78,6 +78,8 @@ class Acceptor final : private Watcher {
   [[nodiscard]] const AcceptCounts& counts() const { return counts_; }
 
  private:
+  class Running;
+
   void bind(const Address& address);
   void on_ready(Readiness ready) override;
   void on_loop_gone() override;
@@ -89,8 +91,6 @@ class Acceptor final : private Watcher {
   void update_interest();
 
   ListenOptions options_;
-  class Running;
-
   // Apart, so that it can outlive the acceptor for as long as it runs.
   std::shared_ptr<const OnAccept> on_accept_;
   Running* running_ = nullptr;

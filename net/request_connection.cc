@@ -86,7 +86,10 @@ void RequestConnection::gone(DisconnectReason reason) {
   } catch (const std::bad_alloc&) {
     // There is none to tell a worker. Here it disturbs the loop, but nobody waits for its end in
     // vain.
-    working_ = true;
+    {
+      const Lock again(mutex_);
+      if (std::exchange(working_, true)) return;  // a worker was told by another thread meanwhile
+    }
     run();
   }
 }
@@ -106,7 +109,7 @@ void RequestConnection::attend() {
   try {
     if (!output.empty()) static_cast<void>(tcp_->send(output));  // or its end is on its way to us
   } catch (const std::bad_alloc&) {                              // a part of an answer is lost
-    return fail({.kind = Kind::kException, .exception = std::current_exception()});
+    return fail_by_exception();
   }
   if (reading_changes && read) tcp_->resume_reading();
   if (reading_changes && !read) {
@@ -127,7 +130,7 @@ void RequestConnection::run() {
       if (!connected_) connect();
       goes_on = take_step(calls);
     } catch (const std::bad_alloc&) {  // of ours: the end needs no memory, but for word to the loop
-      fail({.kind = Kind::kException, .exception = std::current_exception()});
+      fail_by_exception();
     }
   }
 }
@@ -204,10 +207,9 @@ void RequestConnection::guarded(Call call) {
   try {
     call();
   } catch (...) {
-    const std::exception_ptr exception = std::current_exception();
     writer_.output_.clear();  // half of an answer
-    fail({.kind = Kind::kException, .exception = exception});
-    group_->report(*this, exception);
+    fail_by_exception();
+    group_->report(*this, std::current_exception());
   }
 }
 
@@ -394,6 +396,11 @@ void RequestConnection::fail(DisconnectReason reason) {
   attend_soon(std::move(lock));
 }
 
+// By what was thrown, and is handled now.
+void RequestConnection::fail_by_exception() {
+  fail({.kind = Kind::kException, .exception = std::current_exception()});
+}
+
 // What has come is nobody's any more, and what comes is read only to see the end.
 void RequestConnection::stop_requests() {
   stopped_ = true;
@@ -435,7 +442,7 @@ void RequestConnection::attend_soon(Lock lock) {
 void RequestConnection::attend_soon_or_fail(Lock lock) try {
   attend_soon(std::move(lock));
 } catch (const std::bad_alloc&) {
-  fail({.kind = Kind::kException, .exception = std::current_exception()});
+  fail_by_exception();
 }
 
 void RequestConnection::decide_closed_by(ClosedBy who) {

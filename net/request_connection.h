@@ -158,6 +158,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void finish(Duration limit);
   void end_input();
   void fail(DisconnectReason reason);
+  void fail_by_exception();
   void stop_requests();
   void want_attention();
   void attend_soon(Lock lock);
