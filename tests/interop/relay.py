@@ -228,10 +228,15 @@ def send_until_kept(client, server, size):
     raise AssertionError("of %d bytes the relay keeps too few" % sent)
 
 
+def tcp_table():
+    """The words of each row, without the head."""
+    with open("/proc/net/tcp") as table:
+        return [line.split() for line in table][1:]
+
+
 def kernel_queues():
     """By the ports of its two ends: what a TCP socket has, sent or come, that nobody took yet."""
-    with open("/proc/net/tcp") as table:
-        rows = [line.split() for line in table][1:]
+    rows = tcp_table()
     ports = [tuple(int(end.split(":")[1], 16) for end in row[1:3]) for row in rows]
     return dict(zip(ports, (sum(int(size, 16) for size in row[4].split(":")) for row in rows)))
 
@@ -262,8 +267,7 @@ def wait_until_no_listener(pid):
     """Until the process has no listening socket: the kernel says which are."""
 
     def listens():
-        with open("/proc/net/tcp") as table:
-            listening = {line.split()[9] for line in table if line.split()[3] == "0A"}
+        listening = {row[9] for row in tcp_table() if row[3] == "0A"}
         return listening & set(sockets_of(pid))
 
     wait_until(lambda: not listens(), "the old one still listens")

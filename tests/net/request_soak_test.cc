@@ -182,20 +182,29 @@ RequestHandlers handlers(Tally& tally, Dice& dice) {
   };
 }
 
-// Sends numbered lines, and checks that what comes back are the same, from the first. Comes back
-// after each end.
-class Asker {
+// A client that comes back after each end, and what it says and hears.
+template <class Conversation>
+class Peer {
  public:
-  Asker(EventLoop& loop, const Address& server, const TcpClientOptions& options, Dice& dice)
-      : dice_(dice), client_(loop, server, conversation(), options) {
+  Peer(EventLoop& loop, const Address& server, const TcpClientOptions& options, Dice& dice)
+      : conversation_(dice), client_(loop, server, conversation_.handlers(), options) {
     static_cast<void>(client_.connect());
   }
 
-  std::uint64_t answered = 0;
-  bool wrong = false;
+  [[nodiscard]] std::uint64_t answered() const { return conversation_.answered; }
+  [[nodiscard]] bool wrong() const { return conversation_.wrong; }
 
  private:
-  ConnectionHandlers conversation() {
+  Conversation conversation_;
+  TcpClient client_;
+};
+
+// Sends numbered lines, and checks that what comes back are the same, from the first.
+class Asker {
+ public:
+  explicit Asker(Dice& dice) : dice_(dice) {}
+
+  ConnectionHandlers handlers() {
     return {
         .on_connect =
             [this](const TcpConnectionPtr& it) {
@@ -206,6 +215,10 @@ class Asker {
     };
   }
 
+  std::uint64_t answered = 0;
+  bool wrong = false;
+
+ private:
   void ask(const TcpConnectionPtr& it) {
     std::string lines;
     for (std::uint64_t i = dice_.up_to(30); i > 0; --i) lines += std::to_string(asked_++) + "\n";
@@ -230,22 +243,14 @@ class Asker {
   Dice& dice_;
   std::uint64_t asked_ = 0;
   std::uint64_t heard_ = 0;
-  TcpClient client_;
 };
 
-// Asks, ends its side, and hears all the answers before the other's end; again and again.
+// Asks, ends its side, and hears all the answers before the other's end.
 class Leaver {
  public:
-  Leaver(EventLoop& loop, const Address& server, const TcpClientOptions& options, Dice& dice)
-      : dice_(dice), client_(loop, server, conversation(), options) {
-    static_cast<void>(client_.connect());
-  }
+  explicit Leaver(Dice& dice) : dice_(dice) {}
 
-  std::uint64_t answered = 0;
-  bool wrong = false;
-
- private:
-  ConnectionHandlers conversation() {
+  ConnectionHandlers handlers() {
     return {
         .on_connect = [this](const TcpConnectionPtr& it) { ask_and_end(it); },
         .on_message =
@@ -261,6 +266,10 @@ class Leaver {
     };
   }
 
+  std::uint64_t answered = 0;
+  bool wrong = false;
+
+ private:
   // More than the server's limit of input, now and then.
   void ask_and_end(const TcpConnectionPtr& it) {
     asked_.clear();
@@ -274,7 +283,6 @@ class Leaver {
   Dice& dice_;
   std::string asked_;
   std::string heard_;
-  TcpClient client_;
 };
 
 void set_up(Service& service, unsigned threads, Tally& tally, Dice& dice) {
@@ -288,20 +296,22 @@ void set_up(Service& service, unsigned threads, Tally& tally, Dice& dice) {
 }
 
 // So many, which go on after each has been answered so often.
-template <class Peer>
-std::vector<std::unique_ptr<Peer>> peers_of(Service& service, Dice& dice, std::uint64_t enough) {
+template <class Conversation>
+std::vector<std::unique_ptr<Peer<Conversation>>> peers_of(Service& service, Dice& dice,
+                                                          std::uint64_t enough) {
   constexpr std::size_t kPeers = 16;
   TcpClientOptions options{.reconnect = true};
   options.connector.backoff = {.initial = 1ms, .maximum = 4ms};
-  std::vector<std::unique_ptr<Peer>> peers;
+  std::vector<std::unique_ptr<Peer<Conversation>>> peers;
   while (peers.size() < kPeers) {
-    peers.push_back(std::make_unique<Peer>(service.loop, service.server->address(), options, dice));
+    peers.push_back(std::make_unique<Peer<Conversation>>(service.loop, service.server->address(),
+                                                         options, dice));
   }
   const auto all = [&](auto condition) { return std::ranges::all_of(peers, condition); };
   for (std::uint64_t least = 1; least <= enough; ++least) {  // each has its time, on a busy machine
-    service.until([&] { return all([&](const auto& one) { return one->answered >= least; }); });
+    service.until([&] { return all([&](const auto& one) { return one->answered() >= least; }); });
   }
-  BOOST_TEST(all([](const auto& one) { return !one->wrong; }), "an answer isn't the right one");
+  BOOST_TEST(all([](const auto& one) { return !one->wrong(); }), "an answer isn't the right one");
   return peers;
 }
 
