@@ -29,7 +29,9 @@ class MoveFunction<Result(Arguments...)> {
   template <class Callable>
   requires(!std::is_same_v<std::remove_cvref_t<Callable>, MoveFunction> &&
            std::is_invocable_r_v<Result, std::decay_t<Callable>&, Arguments...>)
-      MoveFunction(Callable&& callable) {  // NOLINT(google-explicit-constructor): takes any lambda
+      // NOLINTNEXTLINE(google-explicit-constructor): takes any lambda
+      MoveFunction(Callable&& callable)
+  noexcept(kTakesWithoutFail<Callable>) {
     using Stored = std::decay_t<Callable>;
     if constexpr (!std::is_function_v<std::remove_reference_t<Callable>> &&
                   requires { callable == nullptr; }) {
@@ -45,6 +47,13 @@ class MoveFunction<Result(Arguments...)> {
       ::new (static_cast<void*>(storage_)) Stored*(new Stored(std::forward<Callable>(callable)));
       operations_ = &kOnHeap<Stored>;
     }
+  }
+
+  /// The same for an empty one, in place.
+  template <class Callable>
+  void emplace(Callable&& callable) {
+    POLLARD_ASSERT(operations_ == nullptr, "a MoveFunction that holds something is assigned to");
+    std::construct_at(this, std::forward<Callable>(callable));
   }
 
   /// Takes the callable over; `other` is empty then.
@@ -90,6 +99,10 @@ class MoveFunction<Result(Arguments...)> {
   static constexpr bool kFitsInside =
       sizeof(Stored) <= kInsideBytes &&
       alignof(Stored) <= alignof(void*) && std::is_nothrow_move_constructible_v<Stored>;
+
+  template <class Callable>
+  static constexpr bool kTakesWithoutFail = kFitsInside<std::decay_t<Callable>>&&
+      std::is_nothrow_constructible_v<std::decay_t<Callable>, Callable>;
 
   template <class Stored>
   static Stored& inside(std::byte* storage) {

@@ -20,7 +20,7 @@ MonotonicTime CoarseTimers::begin(Duration shortest) {
 }
 
 Duration CoarseTimers::longest_wait() {
-  if (!busy_) return std::max(*queue_.next_deadline() - now_, Duration::zero());
+  if (!busy_) return std::max(*queue_.next_deadline(now_) - now_, Duration::zero());
   // Half of what is left, and then a half of that, so that whoever is busy now and then is not
   // woken for the sake of the clock; the least part is for turns that find something at once.
   const Duration part = std::max(left_ / 2, slack_ / 4096);
@@ -36,7 +36,7 @@ void CoarseTimers::read_clock(bool busy) {
   left_ = slack_;
   turns_ = 0;
   busy_ = busy;
-  const std::optional<MonotonicTime> deadline = queue_.next_deadline();
+  const std::optional<MonotonicTime> deadline = queue_.next_deadline(now_);
   due_ = deadline.has_value() && *deadline <= now_;
 }
 

@@ -115,7 +115,7 @@ Duration EventLoop::time_to_sleep(Duration limit) {
   if (has(kBacklog)) return Duration::zero();
   if (coarse_timers_.active()) limit = std::min(limit, coarse_timers_.longest_wait());
   if (timers_.empty()) return limit;
-  const std::optional<MonotonicTime> deadline = timers_.next_deadline();
+  const std::optional<MonotonicTime> deadline = timers_.next_deadline(now());
   return std::min(limit, std::max(*deadline - now(), Duration::zero()));
 }
 
@@ -207,7 +207,7 @@ bool EventLoop::work_beyond_events() {
   if (!continuations_.empty()) dispatch_continuations();
   if (!timers_.empty()) {
     guarded([this] {
-      if (pending_ == nullptr && *timers_.next_deadline() <= now()) timers_.run_due(now());
+      if (pending_ == nullptr && *timers_.next_deadline(now()) <= now()) timers_.run_due(now());
     });
   }
   if (coarse_timers_.due()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -141,15 +142,17 @@ class EventLoop {
   /// Runs `task` at `deadline`, after `delay`, or every `period` from now on: for as long as the
   /// Timer lives. Never early. Timers of the same deadline happen in the order in which they were
   /// set.
-  [[nodiscard]] Timer at(MonotonicTime deadline, Task task) {
+  template <std::convertible_to<Task> Callable>
+  [[nodiscard]] Timer at(MonotonicTime deadline, Callable&& task) {
     assert_in_loop_thread();
     note(kTimers);
-    return timers_.add(deadline, Duration::zero(), std::move(task));
+    return timers_.add(deadline, Duration::zero(), std::forward<Callable>(task));
   }
   /// `delay` after the real time, not that of the turn: a handler that took long would make it
   /// early.
-  [[nodiscard]] Timer after(Duration delay, Task task) {
-    return at(saturating_add(platform::monotonic_now(), delay), std::move(task));
+  template <std::convertible_to<Task> Callable>
+  [[nodiscard]] Timer after(Duration delay, Callable&& task) {
+    return at(saturating_add(platform::monotonic_now(), delay), std::forward<Callable>(task));
   }
   /// The first time after one `period`; turns that were missed are left out.
   [[nodiscard]] Timer every(Duration period, Task task);

@@ -6,7 +6,7 @@
 
 namespace pollard {
 
-inline void TimerHeap::rise(std::size_t at, Entry entry) {
+inline void TimerHeap::rise(std::size_t at, TimerEntry entry) {
   while (at > 0) {
     const std::size_t parent = (at - 1) / kArity;
     if (!entry.before(entries_[parent])) break;
@@ -16,8 +16,8 @@ inline void TimerHeap::rise(std::size_t at, Entry entry) {
   put(at, entry);
 }
 
-inline void TimerHeap::sink(std::size_t at, Entry entry) {
-  const Entry* const entries = entries_.data();
+inline void TimerHeap::sink(std::size_t at, TimerEntry entry) {
+  const TimerEntry* const entries = entries_.data();
   const std::size_t size = size_;
   for (std::size_t child = at * kArity + 1; child < size; child = at * kArity + 1) {
     std::size_t least = child;
@@ -33,10 +33,7 @@ inline void TimerHeap::sink(std::size_t at, Entry entry) {
 }
 
 void TimerHeap::insert(TimerRecord& record) {
-  if (size_ == entries_.size()) {
-    POLLARD_ASSERT(size_ <= UINT32_MAX / 2, "a heap holds fewer than 2^32 timers");
-    entries_.resize(size_ * 2 + 16);
-  }
+  POLLARD_ASSERT(size_ < entries_.size(), "a heap has room for each timer of its queue");
   record.place = TimerRecord::Place::kHeap;
   rise(size_++, {record.placed_at, &record});
 }
@@ -44,7 +41,7 @@ void TimerHeap::insert(TimerRecord& record) {
 void TimerHeap::remove(TimerRecord& record) {
   const std::size_t at = record.heap_index;
   POLLARD_ASSERT(at < size_ && entries_[at].record == &record, "a timer is where its record says");
-  const Entry last = entries_[--size_];
+  const TimerEntry last = entries_[--size_];
   if (at == size_) return;
   if (last.before(entries_[at])) {
     rise(at, last);

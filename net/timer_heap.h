@@ -17,7 +17,11 @@ class TimerHeap {
   /// The first one; there is one.
   [[nodiscard]] TimerRecord& first() const { return *entries_[0].record; }
 
-  /// By `record.placed_at` and `record.order`.
+  /// Room for so many, as insert() must not fail.
+  void reserve(std::size_t count) {
+    if (entries_.size() < count) entries_.resize(count);
+  }
+  /// By `record.placed_at` and `record.order`. There is room.
   void insert(TimerRecord& record);
   /// One that is in it.
   void remove(TimerRecord& record);
@@ -25,23 +29,14 @@ class TimerHeap {
  private:
   static constexpr std::size_t kArity = 4;
 
-  struct Entry {
-    MonotonicTime deadline;
-    TimerRecord* record = nullptr;
-    [[nodiscard]] bool before(const Entry& other) const {
-      return deadline != other.deadline ? deadline < other.deadline
-                                        : record->order < other.record->order;
-    }
-  };
-
-  void put(std::size_t at, const Entry& entry) {
+  void put(std::size_t at, const TimerEntry& entry) {
     entries_[at] = entry;
     entry.record->heap_index = static_cast<std::uint32_t>(at);
   }
-  void rise(std::size_t at, Entry entry);
-  void sink(std::size_t at, Entry entry);
+  void rise(std::size_t at, TimerEntry entry);
+  void sink(std::size_t at, TimerEntry entry);
 
-  std::vector<Entry> entries_;  // and room for more behind the first size_
+  std::vector<TimerEntry> entries_;  // and room for more behind the first size_
   std::size_t size_ = 0;
 };
 

@@ -16,19 +16,11 @@ MonotonicTime next_turn(MonotonicTime deadline, Duration period, MonotonicTime n
   return saturating_add(next, ((now - next) / period + 1) * period);
 }
 
-// Of one tick, and so of one deadline, mostly, in the order of setting.
-void sort(std::vector<TimerRecord*>& crowd) {
-  const auto before = [](const TimerRecord* a, const TimerRecord* b) { return a->before(*b); };
-  if (!std::ranges::is_sorted(crowd, before)) std::ranges::sort(crowd, before);
-}
-
-// The link of `sorted` before which all of them belong, its end or its beginning; otherwise null.
-TimerLink* place_for(const std::vector<TimerRecord*>& crowd, TimerLink& sorted) {
-  if (sorted.alone()) return &sorted;  // whose neighbour is itself, and no timer
-  const auto& last = static_cast<TimerRecord&>(*sorted.previous);
-  if (last.before(*crowd.front())) return &sorted;
-  const auto& first = static_cast<TimerRecord&>(*sorted.next);
-  return crowd.back()->before(first) ? sorted.next : nullptr;
+// Where the first of a sorted crowd may belong: before this link, or behind it.
+TimerLink& place_for(const TimerRecord& earliest, TimerLink& sorted) {
+  const bool behind_all =
+      sorted.alone() || static_cast<TimerRecord&>(*sorted.previous).before(earliest);
+  return behind_all ? sorted : *sorted.next;
 }
 
 }  // namespace
@@ -60,10 +52,14 @@ std::size_t TimerQueue::capacity() const {
   return total;
 }
 
-// Each page is as large as all before it.
+// Each page is as large as all before it. A timer that was set can be moved without more memory.
 void TimerQueue::grow() {
   constexpr std::size_t kFirstPage = 16;
-  std::vector<TimerRecord>& page = pages_.emplace_back(std::max(kFirstPage, capacity()));
+  const std::size_t before = capacity();
+  const std::size_t more = std::max(kFirstPage, before);
+  POLLARD_ASSERT(before + more <= UINT32_MAX, "a loop has fewer than 2^32 timers");
+  heap_.reserve(before + more);
+  std::vector<TimerRecord>& page = pages_.emplace_back(more);
   for (TimerRecord& record : page) record.next = std::exchange(free_, &record);
 }
 
@@ -157,14 +153,9 @@ TimerRecord* TimerQueue::find_first() {
   for (;;) {
     TimerRecord* const first = first_sorted();
     if (!wheel_.empty() && (first == nullptr || first->placed_at >= wheel_.begin())) {
-      std::vector<TimerRecord*> crowd;
-      wheel_.open_first(
-          [&](TimerRecord& record, bool few) { few ? sort_in(record) : crowd.push_back(&record); });
-      sort(crowd);
-      TimerLink* const place = crowd.empty() ? nullptr : place_for(crowd, sorted_);
-      for (TimerRecord* record : crowd) {
-        place != nullptr ? record->append_to(*place) : heap_.insert(*record);
-      }
+      wheel_.open_first(now_, crowd_);
+      sorter_.sort(crowd_);
+      sort_in_crowd();
       // What is set from now on lies behind the last run, mostly.
       if (wheel_.empty()) wheel_.set_time(TimerWheel::tick_of(now_));
       update_soon();
@@ -180,6 +171,19 @@ TimerRecord* TimerQueue::find_first() {
       }
     }
   }
+}
+
+// The links that are passed lie in the bucket that was opened, so they are few.
+inline void TimerQueue::sort_in_crowd() {
+  if (crowd_.empty()) return;
+  TimerLink* link = &place_for(*crowd_.front().record, sorted_);
+  for (const TimerEntry& entry : crowd_) {
+    while (link != &sorted_ && static_cast<TimerRecord*>(link)->before(*entry.record)) {
+      link = link->next;
+    }
+    entry.record->append_to(*link);  // that is, before it
+  }
+  crowd_.clear();
 }
 
 // As long as that is done in a few steps; otherwise the heap is quicker.
@@ -203,7 +207,8 @@ inline void TimerQueue::update_soon() {
   soon_ = running_ ? std::max(wheel_.time(), TimerWheel::tick_of(now_)) : wheel_.time();
 }
 
-std::optional<MonotonicTime> TimerQueue::next_deadline() {
+std::optional<MonotonicTime> TimerQueue::next_deadline(MonotonicTime now) {
+  now_ = now;
   const TimerRecord* const next = first();
   return next != nullptr ? std::optional(next->deadline) : std::nullopt;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "pollard/net/timer.h"
 #include "pollard/net/timer_heap.h"
 #include "pollard/net/timer_record.h"
+#include "pollard/net/timer_sorter.h"
 #include "pollard/net/timer_wheel.h"
 
 namespace pollard {
@@ -25,18 +27,23 @@ class TimerQueue {
   TimerQueue& operator=(const TimerQueue&) = delete;
 
   /// `period` zero: once. A deadline before the beginning of the time line is its beginning.
-  [[nodiscard]] Timer add(MonotonicTime deadline, Duration period, Task&& task) {
-    POLLARD_ASSERT(period >= Duration::zero(), "a period is not negative");
-    TimerRecord& record = add_record(deadline, period);
-    record.task = std::move(task);
-    return {*this, record};
+  template <class Callable>
+  [[nodiscard]] Timer add(MonotonicTime deadline, Duration period, Callable&& task) {
+    if constexpr (std::is_nothrow_constructible_v<Task, Callable>) {
+      POLLARD_ASSERT(period >= Duration::zero(), "a period is not negative");
+      TimerRecord& record = add_record(deadline, period);
+      record.task.emplace(std::forward<Callable>(task));
+      return {*this, record};
+    } else {
+      return add(deadline, period, Task(std::forward<Callable>(task)));
+    }
   }
 
   /// Makes all handles inactive, so that they may end in another thread from now on.
   void let_go();
 
-  /// The earliest deadline.
-  [[nodiscard]] std::optional<MonotonicTime> next_deadline();
+  /// The earliest deadline. What is due at `now` is sorted at one go, so that run_due() may follow.
+  [[nodiscard]] std::optional<MonotonicTime> next_deadline(MonotonicTime now);
 
   /// Runs what is due at `now`, but nothing that is set meanwhile. When one throws, the others stay
   /// due. A periodic timer that missed turns runs once and stays in step.
@@ -65,6 +72,7 @@ class TimerQueue {
   [[nodiscard]] TimerRecord* first_sorted() const;
   [[nodiscard]] TimerRecord* find_first();
   void sort_in(TimerRecord& record);
+  void sort_in_crowd();
   void update_soon();
   void run_task(TimerRecord& record);
   void end_run();
@@ -76,11 +84,13 @@ class TimerQueue {
   static constexpr TimerWheel::Tick kAlways = INT64_MAX;
 
   TimerWheel wheel_;
-  TimerLink sorted_;                 // a few that have left the wheel
-  TimerHeap heap_;                   // the others that are not in the wheel
+  TimerLink sorted_;               // a few that have left the wheel
+  TimerHeap heap_;                 // the others that are not in the wheel
+  std::vector<TimerEntry> crowd_;  // those on their way from the wheel to sorted_
+  TimerSorter sorter_;
   TimerLink meanwhile_;              // what run_due() was given while it ran, and is due already
   TimerWheel::Tick soon_ = kAlways;  // only what lies after this goes to the wheel
-  MonotonicTime now_{};              // of the last run
+  MonotonicTime now_{};              // as the caller said last
   bool running_ = false;             // run_due() does
   TimerRecord* free_ = nullptr;      // a list by `next` alone
   std::size_t size_ = 0;

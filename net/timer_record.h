@@ -64,4 +64,16 @@ struct TimerRecord : TimerLink {
   }
 };
 
+/// A timer with the deadline by which it is sorted beside it, for what sorts many.
+struct TimerEntry {
+  MonotonicTime deadline;         ///< its placed_at
+  TimerRecord* record = nullptr;  ///< the timer
+
+  /// Whether it happens before the other.
+  [[nodiscard]] bool before(const TimerEntry& other) const {
+    return deadline != other.deadline ? deadline < other.deadline
+                                      : record->order < other.record->order;
+  }
+};
+
 }  // namespace pollard

@@ -14,6 +14,7 @@
 #include <bit>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "pollard/net/timer_record.h"
 
@@ -45,21 +46,18 @@ class TimerWheel {
   /// No timer in it is before this; far away when there is none.
   [[nodiscard]] MonotonicTime begin() const { return begin_; }
 
-  /// Empties the first bucket that holds any. `take(record, few)` gets what that was if it was
-  /// little, or else those of its first tick.
-  template <class Take>
-  void open_first(Take take) {
-    if (const std::optional<Place> place = first()) open(*place, take);
-    const std::optional<Place> next = first();
-    begin_ = next.has_value() ? time_of(beginning_of(*next)) : MonotonicTime::max();
-  }
+  /// Empties the first bucket that holds any: into `crowd`, if they are not many, and otherwise
+  /// into narrower buckets, but for those that are due at `now` or of the bucket's first tick.
+  /// Those that were put off stay. When it throws, for want of memory, nothing has happened.
+  void open_first(MonotonicTime now, std::vector<TimerEntry>& crowd);
 
  private:
   static constexpr unsigned kTickBits = 10;
   static constexpr unsigned kDigitBits = 6;
   static constexpr unsigned kSlots = 1U << kDigitBits;
   static constexpr unsigned kLevels = (63 - kTickBits + kDigitBits - 1) / kDigitBits;
-  static constexpr unsigned kFew = 16;  // sorting them is less than another round through buckets
+  // Sorting them is less than another round through buckets.
+  static constexpr std::size_t kFew = 128;
 
   struct Place {
     unsigned level;
@@ -89,36 +87,6 @@ class TimerWheel {
     if (bucket.alone()) mark(place);
     record.append_to(bucket);
   }
-  template <class Take>
-  void open(Place place, Take take) {
-    TimerLink& bucket = bucket_at(place);
-    TimerLink* link = bucket.next;
-    const bool few = holds_few(bucket);
-    time_ = beginning_of(place);
-    unmark(place);
-    bucket.next = bucket.previous = &bucket;
-    while (link != &bucket) {
-      TimerRecord& record = static_cast<TimerRecord&>(*link);
-      link = link->next;
-      if (few) {
-        take(record, few);
-      } else {
-        put_lower(record, place.level, take);
-      }
-    }
-  }
-  template <class Take>
-  void put_lower(TimerRecord& record, unsigned level, Take& take) {
-    const Tick tick = tick_of(record.deadline);
-    const unsigned slot = level == 0 ? 0 : digit(tick, level - 1);
-    if (slot != 0 && !record.put_off()) return put_at({level - 1, slot}, record);  // most are
-    record.placed_at = record.deadline;
-    if (tick == time_) {
-      take(record, false);
-    } else {
-      put_in_bucket(record, tick);
-    }
-  }
   [[nodiscard]] static unsigned digit(Tick tick, unsigned level) {
     return static_cast<unsigned>(tick >> (level * kDigitBits)) % kSlots;
   }
@@ -127,7 +95,8 @@ class TimerWheel {
   }
   [[nodiscard]] std::optional<Place> first();
   [[nodiscard]] Tick beginning_of(Place place) const;
-  [[nodiscard]] static bool holds_few(const TimerLink& bucket);
+  [[nodiscard]] static std::size_t size_of(const TimerLink& bucket);
+  void open(Place place, MonotonicTime now, std::vector<TimerEntry>& crowd);
 
   Tick time_ = 0;
   MonotonicTime begin_ = MonotonicTime::max();

@@ -1,4 +1,5 @@
-// The timers of our loop.
+// The timers of our loop, by the time of its turn, as the others' are. (EventLoop::after reads the
+// clock for each.)
 #include <chrono>
 #include <cstdint>
 #include <vector>
@@ -14,7 +15,7 @@ class Timers {
   explicit Timers(std::size_t count) : timers_(count) {}
 
   void set(std::size_t which, bench::Delay delay) {
-    timers_[which] = loop_.after(delay, [this] { ++happened_; });
+    timers_[which] = loop_.at(loop_.now() + delay, [this] { ++happened_; });
   }
   void cancel(std::size_t which) { timers_[which].cancel(); }
   void put_off(std::size_t which, bench::Delay delay) {

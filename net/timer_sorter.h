@@ -1,0 +1,27 @@
+// Sorts timers, few or a hundred thousand.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "pollard/net/timer_record.h"
+
+namespace pollard {
+
+/// One thread. Its memory stays for the next time.
+class TimerSorter {
+ public:
+  /// By deadline, and those of one deadline by TimerRecord::order.
+  void sort(std::vector<TimerEntry>& crowd);
+
+ private:
+  void sort_by_digits(std::vector<TimerEntry>& crowd);
+  void distribute(std::vector<TimerEntry>& crowd, MonotonicTime earliest, unsigned shift);
+  [[nodiscard]] bool make_room(std::size_t size, unsigned digit_width);
+
+  std::vector<TimerEntry> other_;      // where those go that are distributed by a digit
+  std::vector<std::uint32_t> places_;  // there, of the next with that digit
+};
+
+}  // namespace pollard
