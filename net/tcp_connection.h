@@ -262,6 +262,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void keep_rest(Buffer& input);
   [[nodiscard]] Rest& rest();
   void drop_rest();
+  [[nodiscard]] bool ends_with_peer() const;
   void peer_ended();
   void peer_reset();
   void set_paused(Condition who, bool paused_now);

@@ -31,7 +31,7 @@ bool is_only_input(Readiness ready) {
 
 // The everyday message in one go: into the loop's memory, where the handler reads it in place, and
 // its answer out. What is otherwise, before or after the handler, is looked after elsewhere.
-void TcpConnection::on_ready(Readiness ready) try {
+[[gnu::hot]] void TcpConnection::on_ready(Readiness ready) try {
   if (!everyday() || !is_only_input(ready)) return on_ready_for_more(ready);
   EventLoop::Hand& hand = *group_->hand_;
   const Result got = platform::receive(socket_.get(), hand.space);
@@ -197,7 +197,15 @@ void TcpConnection::drop_rest() {
   mark(kHasRest, false);
 }
 
+// Nothing is left to be sent, handed over or told: the common end.
+inline bool TcpConnection::ends_with_peer() const {
+  const std::uint32_t word = word_.load(std::memory_order_acquire);
+  return (word & ~static_cast<std::uint32_t>(kReadToEnd)) == to_word(State::kConnected) &&
+         !handlers().on_peer_end;
+}
+
 void TcpConnection::peer_ended() {
+  if (ends_with_peer()) return close({.kind = DisconnectReason::Kind::kPeer});
   mark(kPeerEnded);
   peer_was_first_ = !shutting_down_ && !close_requested();
   cut_off_ = unfinished().has_value() && !rest_->input.empty();

@@ -49,7 +49,7 @@ std::error_code TcpConnection::send(std::string&& bytes) {
   return {};
 }
 
-std::error_code TcpConnection::send(Buffer& bytes) {
+[[gnu::hot]] std::error_code TcpConnection::send(Buffer& bytes) {
   if (!may_answer_with(bytes)) return send_contents(bytes);
   group_->hand_->answer = bytes.take_borrowed();
   return group_->no_error_;

@@ -82,10 +82,10 @@ int real_getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
 int real_setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
   return checked(::setsockopt(fd, level, name, value, size));
 }
-std::ptrdiff_t real_recv(int fd, void* bytes, std::size_t size, int flags) {
+[[gnu::hot]] std::ptrdiff_t real_recv(int fd, void* bytes, std::size_t size, int flags) {
   return checked(::recv(fd, bytes, size, flags));
 }
-std::ptrdiff_t real_send(int fd, const void* bytes, std::size_t size, int flags) {
+[[gnu::hot]] std::ptrdiff_t real_send(int fd, const void* bytes, std::size_t size, int flags) {
   return checked(::send(fd, bytes, size, flags));
 }
 std::ptrdiff_t real_sendmsg(int fd, const msghdr* message, int flags) {
@@ -155,7 +155,7 @@ int real_epoll_create1(int flags) { return checked(::epoll_create1(flags)); }
 int real_epoll_ctl(int epoll, int operation, int fd, EpollEvent* event) {
   return checked(::epoll_ctl(epoll, operation, fd, as_system(event)));
 }
-int real_epoll_wait(int epoll, EpollEvent* events, int capacity, int milliseconds) {
+[[gnu::hot]] int real_epoll_wait(int epoll, EpollEvent* events, int capacity, int milliseconds) {
   return checked(::epoll_wait(epoll, as_system(events), capacity, milliseconds));
 }
 #if defined(SYS_epoll_pwait2)

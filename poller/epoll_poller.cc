@@ -77,7 +77,7 @@ class EpollPoller final : public Poller {
   // Closing ends it, unless a duplicate lives on, whose first event then makes a new set.
   std::error_code apply_close(int, Interest) override { return {}; }
 
-  Result collect(Duration timeout) override {
+  [[gnu::hot]] Result collect(Duration timeout) override {
     if (has_strays()) return collect_anew(timeout);
     if (timeout != kNoTimeout) return collect_within(timeout);
     return count(platform::epoll_wait_milliseconds(epoll_.get(), space_to_collect(), -1));
