@@ -354,9 +354,17 @@ LoopStats EventLoop::stats() const {
 void EventLoop::allocate_shared_memory() {
   if (shared_memory_ != nullptr) return;
   spare_outputs_.reserve(kSpareOutputs);
+  const std::size_t space = std::min(options_.receive_buffer_bytes, kFirstSpaceBytes);
   // Not make_unique: nobody reads the zeros that it would write.
-  shared_memory_.reset(new std::byte[options_.receive_buffer_bytes + kScratchBytes]);
-  hand_.space = {shared_memory_.get(), options_.receive_buffer_bytes};
+  shared_memory_.reset(new std::byte[kScratchBytes + space]);
+  hand_.space = {shared_memory_.get() + kScratchBytes, space};
+}
+
+// Between two reads. Without memory for it, the next one that fills the space tries again.
+void EventLoop::widen_receive_space() {
+  if (hand_.space.size() == options_.receive_buffer_bytes) return;
+  wide_space_ = platform::allocate_huge_pages(options_.receive_buffer_bytes);
+  if (wide_space_ != nullptr) hand_.space = {wide_space_.get(), options_.receive_buffer_bytes};
 }
 
 }  // namespace pollard

@@ -22,6 +22,7 @@
 #include "pollard/net/timer.h"
 #include "pollard/net/timer_queue.h"
 #include "pollard/net/watcher.h"
+#include "pollard/platform/huge_pages.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/registry.h"
 
@@ -46,7 +47,8 @@ struct EventLoopOptions {
   /// or else the best that works.
   PollerChoice poller = {};
 
-  /// Where connections receive: one buffer for all of the loop's.
+  /// Where connections receive: one buffer for all of the loop's. It begins with 64 KiB; the first
+  /// read that fills them brings the rest, in a huge page where the system has such (2 MiB, then).
   std::size_t receive_buffer_bytes = 512 * 1024;
 
   /// Gets what a task, a timer or a channel's handler throws, and what a connection's last
@@ -264,14 +266,15 @@ class EventLoop {
   };
   Hand hand_;
 
-  // What connections share: the memory of hand_.space, behind it the scratch space where a
-  // handler's small sends gather, and spare queues.
+  // What connections share: the scratch space where a handler's small sends gather, behind it the
+  // memory of hand_.space, as long as nobody fills that, then wider memory, and spare queues.
   static constexpr std::size_t kScratchBytes = std::size_t{16} * 1024;
-  [[nodiscard]] std::span<std::byte> scratch() {
-    return {shared_memory_.get() + options_.receive_buffer_bytes, kScratchBytes};
-  }
+  static constexpr std::size_t kFirstSpaceBytes = std::size_t{64} * 1024;
+  [[nodiscard]] std::span<std::byte> scratch() { return {shared_memory_.get(), kScratchBytes}; }
   void allocate_shared_memory();
+  void widen_receive_space();
   std::unique_ptr<std::byte[]> shared_memory_;  // with the first connection
+  platform::HugePages wide_space_;              // with the first that sends much at a time
   static constexpr std::size_t kSpareOutputs = 16;
   std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;  // so many at the most
 

@@ -256,6 +256,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] bool may_read() const { return !ended() && !paused() && !is(kPeerEnded); }
   [[nodiscard]] Received receive_once();
   [[nodiscard]] Received receive_behind_rest();
+  [[nodiscard]] Received delivered(bool full);
   [[nodiscard, gnu::noinline]] Received received_nothing(platform::Result got);
   void deliver(Buffer& input);
   void finish_delivery(Buffer& input);

@@ -52,7 +52,7 @@ bool is_only_input(Readiness ready) {
   const bool full = got.count() == hand.space.size();
   if (full || !everyday() || !send_answer(hand) || !hand.input.empty()) {
     finish_delivery(hand.input);
-    if (full || is(kReadToEnd)) read_on();
+    if (delivered(full) == Received::kMore) read_on();
   }
 } catch (...) {
   out_of_memory();
@@ -113,10 +113,10 @@ TcpConnection::Received TcpConnection::receive_once() {
   const Result got = platform::receive(socket_.get(), hand.space);
   if (!got.ok() || got.count() == 0) return received_nothing(got);
   note_received(got.count());
+  const bool full = got.count() == hand.space.size();
   hand.input.borrow(hand.space.first(got.count()));
   deliver(hand.input);
-  const bool full = got.count() == hand.space.size();
-  return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
+  return delivered(full);
 }
 
 // Behind what the handler left last time; only a large rest is added to where it is.
@@ -140,6 +140,12 @@ TcpConnection::Received TcpConnection::receive_behind_rest() {
     kept.clear();
     deliver(input);
   }
+  return delivered(full);
+}
+
+// A read that filled the space isn't the last, and the next has more of it.
+TcpConnection::Received TcpConnection::delivered(bool full) {
+  if (full) loop().widen_receive_space();
   return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
 }
 

@@ -1,10 +1,12 @@
 // What comes in: whole, in order, before the end, in bounded memory, and fairly among many.
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "pollard/platform/socket.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/faults.h"
 
@@ -82,6 +84,44 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_may_be_larger_than_the_receive_buffer
     one.until([&] { return !got.empty(); });
     BOOST_TEST((got == sent));
     BOOST_TEST(one.connection->buffer_memory() == 0U);
+  }
+}
+
+// The sizes of the pieces in which all of a flood is read, until one is larger than `wanted`.
+std::vector<std::size_t> pieces_of_a_flood(const BackendCase& backend, EventLoopOptions loop,
+                                           std::size_t wanted) {
+  Connected one(backend, tcp_pair(), std::move(loop));
+  static_cast<void>(platform::set_receive_buffer(one.near.get(), 1 << 20));
+  std::vector<std::size_t> pieces;
+  one.handlers.on_message = [&](const TcpConnectionPtr&, Buffer& input) {
+    pieces.push_back(input.size());
+    one.journal.received += input.take();
+  };
+  one.open();
+  const std::string all = pattern(32U << 20U);
+  std::size_t sent = 0;
+  one.until([&] {
+    const bool enough = !pieces.empty() && std::ranges::max(pieces) > wanted;
+    if (!enough) sent += write_some(one.peer.get(), std::string_view(all).substr(sent));
+    return enough || sent == all.size();
+  });
+  one.until([&] { return one.journal.received.size() == sent; });
+  BOOST_TEST((one.journal.received == std::string_view(all).substr(0, sent)));
+  return pieces;
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(the_receive_buffer_grows_when_it_is_filled) {
+  constexpr std::size_t kFirst = std::size_t{64} * 1024;
+  const std::vector<std::size_t> pieces = pieces_of_a_flood(backend, {}, kFirst);
+  const auto larger = std::ranges::find_if(pieces, [](std::size_t size) { return size > kFirst; });
+  BOOST_TEST_REQUIRE((larger != pieces.end() && larger != pieces.begin()));
+  BOOST_TEST(*std::prev(larger) == kFirst);
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(the_receive_buffer_is_no_larger_than_asked_for) {
+  for (const std::size_t size : {5000U, 70'000U}) {
+    const auto pieces = pieces_of_a_flood(backend, {.receive_buffer_bytes = size}, size - 1);
+    BOOST_TEST(std::ranges::max(pieces) == size);
   }
 }
 

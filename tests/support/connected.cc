@@ -33,6 +33,11 @@ Address peer_of(const Descriptor& socket) {
   return Address(std::move(endpoint));
 }
 
+EventLoopOptions with_poller(EventLoopOptions options, const BackendCase& backend) {
+  options.poller = backend.poller;
+  return options;
+}
+
 }  // namespace
 
 void run_until_idle(EventLoop& loop) {
@@ -93,8 +98,10 @@ ConnectionHandlers Journal::handlers() {
   };
 }
 
-Connected::Connected(const BackendCase& backend, Pair pair)
-    : loop({.poller = backend.poller}), near(std::move(pair.near)), peer(std::move(pair.far)) {
+Connected::Connected(const BackendCase& backend, Pair pair, EventLoopOptions loop_options)
+    : loop(with_poller(std::move(loop_options), backend)),
+      near(std::move(pair.near)),
+      peer(std::move(pair.far)) {
   options.trigger = choice_of(backend);
 }
 

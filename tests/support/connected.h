@@ -66,7 +66,8 @@ class Journal {
 
 class Connected {
  public:
-  explicit Connected(const BackendCase& backend, Pair pair = tcp_pair());
+  explicit Connected(const BackendCase& backend, Pair pair = tcp_pair(),
+                     EventLoopOptions loop_options = {});
 
   /// Makes a connection of the near socket, with `handlers` and `options` as they are by then.
   void open();
