@@ -16,8 +16,9 @@ namespace {
 
 using platform::Result;
 
-// The most connections of one turn. The batch doubles while the backlog fills it, and begins again
-// at one: a lone newcomer doesn't cost a second accept, only to hear that there is nobody else.
+// The most connections of one turn. The batch doubles from turn to turn while the backlog fills it,
+// and begins again at one: who comes alone doesn't cost a second accept, only to hear that there is
+// nobody else.
 constexpr unsigned kLargestBatch = 64;
 
 constexpr BackoffOptions kRest = {.initial = std::chrono::milliseconds(10),
@@ -148,6 +149,7 @@ void Acceptor::take_reserve() {
 
 void Acceptor::on_ready(Readiness) {
   if (paused_ || resting_) return;  // since the event was collected
+  if (std::exchange(last_turn_, turn()) + 1 != turn()) batch_ = 1;
   Running running(*this);
   for (unsigned count = 0; count < batch_; ++count) {
     const bool more = accept_one(running.on_accept());

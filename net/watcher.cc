@@ -38,6 +38,8 @@ void Watcher::end_watching(std::error_code (Poller::*remove)(int)) {
   ((*loop_->poller_).*remove)(std::exchange(registration_, {}).fd);
 }
 
+std::uint64_t Watcher::turn() const { return loop_->stats_.turns; }
+
 void Watcher::continue_next_turn(Readiness again) {
   if (!watching()) return;
   loop_->continuations_.push_back({registration_, again});

@@ -45,6 +45,8 @@ class Watcher {
   /// Null once the loop has ended under the watcher.
   [[nodiscard]] EventLoop* loop_or_null() const { return loop_; }
 
+  /// The loop's turn, counted: in two turns that follow each other it differs by one.
+  [[nodiscard]] std::uint64_t turn() const;
   /// Calls on_ready(again) in the loop's next turn, if the watcher still watches by then.
   void continue_next_turn(Readiness again);
   /// Calls on_turn_end() before the loop waits again, likewise.

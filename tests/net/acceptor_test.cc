@@ -109,6 +109,18 @@ POLLARD_EACH_BACKEND(a_lone_newcomer_costs_one_wait_and_one_accept) {
   expect_no_spin(listening.loop);
 }
 
+POLLARD_EACH_BACKEND(newcomers_with_time_between_them_cost_one_accept_each) {
+  Faults faults;
+  Listening one(backend);
+  std::vector<Descriptor> clients;
+  for (std::size_t count = 1; count <= 5; ++count) {
+    clients.push_back(connect_to(one.acceptor.address()));
+    one.until_accepted(count);
+    static_cast<void>(one.loop.run_once(0ms));  // the time between them
+  }
+  BOOST_TEST(faults.count(Call::kAnyAccept) == 5U);
+}
+
 POLLARD_EACH_BACKEND(a_crowd_is_accepted_in_few_wakeups) {
   Faults faults;
   Listening listening(backend);
