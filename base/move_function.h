@@ -49,9 +49,10 @@ class MoveFunction<Result(Arguments...)> {
     }
   }
 
-  /// The same for an empty one, in place.
+  /// The same for an empty one, in place, where it can't throw.
   template <class Callable>
-  void emplace(Callable&& callable) {
+  void emplace(Callable&& callable) noexcept {
+    static_assert(std::is_nothrow_constructible_v<MoveFunction, Callable>);
     POLLARD_ASSERT(operations_ == nullptr, "a MoveFunction that holds something is assigned to");
     std::construct_at(this, std::forward<Callable>(callable));
   }

@@ -149,7 +149,7 @@ void Acceptor::take_reserve() {
 
 void Acceptor::on_ready(Readiness) {
   if (paused_ || resting_) return;  // since the event was collected
-  if (std::exchange(last_turn_, turn()) + 1 != turn()) batch_ = 1;
+  if (std::exchange(last_turn_, turn()) + 1 < turn()) batch_ = 1;
   Running running(*this);
   for (unsigned count = 0; count < batch_; ++count) {
     const bool more = accept_one(running.on_accept());

@@ -102,7 +102,7 @@ class Acceptor final : private Watcher {
   bool paused_ = false;          // by our user
   bool resting_ = false;         // by ourselves
   unsigned batch_ = 1;
-  std::uint64_t last_turn_ = 0;  // in which somebody came
+  std::uint64_t last_turn_ = 0;  // in which somebody was announced
   unsigned aborted_in_a_row_ = 0;
   Backoff rest_length_;
   Timer rest_end_;

@@ -256,14 +256,13 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] bool may_read() const { return !ended() && !paused() && !is(kPeerEnded); }
   [[nodiscard]] Received receive_once();
   [[nodiscard]] Received receive_behind_rest();
-  [[nodiscard]] Received delivered(bool full);
   [[nodiscard, gnu::noinline]] Received received_nothing(platform::Result got);
   void deliver(Buffer& input);
   void finish_delivery(Buffer& input);
   void keep_rest(Buffer& input);
   [[nodiscard]] Rest& rest();
   void drop_rest();
-  [[nodiscard]] bool ends_with_peer() const;
+  [[nodiscard]] bool ends_with_peer();
   void peer_ended();
   void peer_reset();
   void set_paused(Condition who, bool paused_now);

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -16,6 +18,9 @@ namespace {
 // An edge-triggered connection that still has input after so many reads lets the others have a
 // turn.
 constexpr unsigned kReadsPerTurn = 4;
+
+// Sooner read behind where it is than copied, if the loop's buffer is small.
+constexpr std::size_t kLargeRest = std::size_t{32} * 1024;
 
 // In one comparison; whether there is room for output is no matter.
 bool is_only_input(Readiness ready) {
@@ -52,7 +57,8 @@ bool is_only_input(Readiness ready) {
   const bool full = got.count() == hand.space.size();
   if (full || !everyday() || !send_answer(hand) || !hand.input.empty()) {
     finish_delivery(hand.input);
-    if (delivered(full) == Received::kMore) read_on();
+    if (full) loop().widen_receive_space();
+    if (full || is(kReadToEnd)) read_on();
   }
 } catch (...) {
   out_of_memory();
@@ -116,17 +122,19 @@ TcpConnection::Received TcpConnection::receive_once() {
   const bool full = got.count() == hand.space.size();
   hand.input.borrow(hand.space.first(got.count()));
   deliver(hand.input);
-  return delivered(full);
+  if (full) loop().widen_receive_space();
+  return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
 }
 
-// Behind what the handler left last time; only a large rest is added to where it is.
+// Behind what the handler left last time; only a large rest is added to where it is, and grows to
+// twice its size at the most.
 TcpConnection::Received TcpConnection::receive_behind_rest() {
   const std::span<std::byte> shared = group_->hand_->space;
   Buffer& kept = rest_->input;
-  const bool in_place = kept.size() > shared.size() / 8;
+  const std::size_t large = std::clamp(kLargeRest, shared.size() / 8, shared.size() / 2);
+  const bool in_place = kept.size() > large;
   if (!in_place) std::memcpy(shared.data(), kept.bytes().data(), kept.size());
-  const std::span<std::byte> space =
-      in_place ? kept.reserve(shared.size() / 8) : shared.subspan(kept.size());
+  const std::span<std::byte> space = in_place ? kept.reserve(large) : shared.subspan(kept.size());
   const Result got = platform::receive(socket_.get(), space);
   if (!got.ok() || got.count() == 0) return received_nothing(got);
   note_received(got.count());
@@ -139,13 +147,8 @@ TcpConnection::Received TcpConnection::receive_behind_rest() {
     input.borrow(shared.first(kept.size() + got.count()));
     kept.clear();
     deliver(input);
+    if (full) loop().widen_receive_space();
   }
-  return delivered(full);
-}
-
-// A read that filled the space isn't the last, and the next has more of it.
-TcpConnection::Received TcpConnection::delivered(bool full) {
-  if (full) loop().widen_receive_space();
   return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
 }
 
@@ -203,11 +206,13 @@ void TcpConnection::drop_rest() {
   mark(kHasRest, false);
 }
 
-// Nothing is left to be sent, handed over or told: the common end.
-inline bool TcpConnection::ends_with_peer() const {
-  const std::uint32_t word = word_.load(std::memory_order_acquire);
+// Nothing is left to be sent, handed over or told: the common end. From here on no other thread
+// sends.
+inline bool TcpConnection::ends_with_peer() {
+  std::uint32_t word = word_.load(std::memory_order_acquire);
   return (word & ~static_cast<std::uint32_t>(kReadToEnd)) == to_word(State::kConnected) &&
-         !handlers().on_peer_end;
+         !handlers().on_peer_end &&
+         word_.compare_exchange_strong(word, in_state(State::kDisconnecting, word));
 }
 
 void TcpConnection::peer_ended() {

@@ -38,8 +38,9 @@ class [[nodiscard]] Timer {
   /// Whether it will happen (again).
   [[nodiscard]] bool active() const { return queue_ != nullptr; }
 
-  /// Puts it off, or forward, to `deadline`. Putting off is a store: the queue finds out when the
-  /// old deadline comes. No effect on a timer that isn't active.
+  /// Puts it off, or forward, to `deadline`, among others of which it has no promised place.
+  /// Putting off is a store: the queue finds out when the old deadline comes. No effect on a timer
+  /// that isn't active.
   void restart_at(MonotonicTime deadline) {
     if (queue_ == nullptr) return;
     record_->deadline = deadline;

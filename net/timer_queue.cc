@@ -16,13 +16,6 @@ MonotonicTime next_turn(MonotonicTime deadline, Duration period, MonotonicTime n
   return saturating_add(next, ((now - next) / period + 1) * period);
 }
 
-// Where the first of a sorted crowd may belong: before this link, or behind it.
-TimerLink& place_for(const TimerRecord& earliest, TimerLink& sorted) {
-  const bool behind_all =
-      sorted.alone() || static_cast<TimerRecord&>(*sorted.previous).before(earliest);
-  return behind_all ? sorted : *sorted.next;
-}
-
 }  // namespace
 
 void Timer::put_forward() { queue_->put_forward(*record_); }
@@ -59,6 +52,7 @@ void TimerQueue::grow() {
   const std::size_t more = std::max(kFirstPage, before);
   POLLARD_ASSERT(before + more <= UINT32_MAX, "a loop has fewer than 2^32 timers");
   heap_.reserve(before + more);
+  crowd_.reserve(before + more);
   std::vector<TimerRecord>& page = pages_.emplace_back(more);
   for (TimerRecord& record : page) record.next = std::exchange(free_, &record);
 }
@@ -173,30 +167,35 @@ TimerRecord* TimerQueue::find_first() {
   }
 }
 
-// The links that are passed lie in the bucket that was opened, so they are few.
-inline void TimerQueue::sort_in_crowd() {
-  if (crowd_.empty()) return;
-  TimerLink* link = &place_for(*crowd_.front().record, sorted_);
+// Where this belongs, at or behind `link`; null when that is many steps away, unless it is due, for
+// then all that it passes is due before it.
+inline TimerLink* TimerQueue::place_for(const TimerRecord& record, TimerLink* link) {
+  if (link == &sorted_) return link;
+  if (static_cast<TimerRecord*>(sorted_.previous)->before(record)) return &sorted_;
+  for (std::size_t steps = 0; link != &sorted_; ++steps, link = link->next) {
+    if (record.before(static_cast<TimerRecord&>(*link))) break;
+    if (steps == kFew && record.placed_at > now_) return nullptr;
+  }
+  return link;
+}
+
+void TimerQueue::sort_in_crowd() {
+  TimerLink* link = sorted_.next;
   for (const TimerEntry& entry : crowd_) {
-    while (link != &sorted_ && static_cast<TimerRecord*>(link)->before(*entry.record)) {
-      link = link->next;
+    TimerLink* const place = place_for(*entry.record, link);
+    if (place != nullptr) {
+      entry.record->append_to(*place);  // that is, before it
+      link = place;
+    } else {
+      heap_.insert(*entry.record);
     }
-    entry.record->append_to(*link);  // that is, before it
   }
   crowd_.clear();
 }
 
-// As long as that is done in a few steps; otherwise the heap is quicker.
 inline void TimerQueue::sort_in(TimerRecord& record) {
-  TimerLink* link = sorted_.next;
-  for (std::size_t steps = 0; steps < kFew; ++steps, link = link->next) {
-    if (link == &sorted_ || record.before(static_cast<TimerRecord&>(*link))) {
-      link->append(record);  // that is, before it
-      record.place = TimerRecord::Place::kList;
-      return;
-    }
-  }
-  heap_.insert(record);
+  TimerLink* const place = place_for(record, sorted_.next);
+  place != nullptr ? record.append_to(*place) : heap_.insert(record);
 }
 
 inline void TimerQueue::update_soon() {
@@ -208,7 +207,7 @@ inline void TimerQueue::update_soon() {
 }
 
 std::optional<MonotonicTime> TimerQueue::next_deadline(MonotonicTime now) {
-  now_ = now;
+  if (!running_) now_ = now;
   const TimerRecord* const next = first();
   return next != nullptr ? std::optional(next->deadline) : std::nullopt;
 }

@@ -71,6 +71,7 @@ class TimerQueue {
   [[nodiscard]] TimerRecord* first();
   [[nodiscard]] TimerRecord* first_sorted() const;
   [[nodiscard]] TimerRecord* find_first();
+  [[nodiscard]] TimerLink* place_for(const TimerRecord& record, TimerLink* link);
   void sort_in(TimerRecord& record);
   void sort_in_crowd();
   void update_soon();
@@ -84,7 +85,7 @@ class TimerQueue {
   static constexpr TimerWheel::Tick kAlways = INT64_MAX;
 
   TimerWheel wheel_;
-  TimerLink sorted_;               // a few that have left the wheel
+  TimerLink sorted_;               // those that have left the wheel
   TimerHeap heap_;                 // the others that are not in the wheel
   std::vector<TimerEntry> crowd_;  // those on their way from the wheel to sorted_
   TimerSorter sorter_;

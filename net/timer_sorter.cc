@@ -21,7 +21,7 @@ bool before(const TimerEntry& one, const TimerEntry& other) { return one.before(
 }  // namespace
 
 void TimerSorter::sort(std::vector<TimerEntry>& crowd) {
-  // Timers of one deadline come in their order, mostly.
+  // As timers of one deadline are, mostly; but who was put off to it stands behind younger ones.
   if (std::ranges::is_sorted(crowd, before)) return;
   if (crowd.size() >= kMany) {
     sort_by_digits(crowd);
@@ -39,11 +39,12 @@ void TimerSorter::sort_by_digits(std::vector<TimerEntry>& crowd) {
     latest = std::max(latest, entry.deadline);
   }
   const unsigned width = width_of(static_cast<std::uint64_t>((latest - earliest).count()));
+  if (width == 0) return;
   // A digit has no more values than there are timers.
   const unsigned widest = std::min(width_of(crowd.size()) - 1, kWidestDigit);
   const unsigned digits = (width + widest - 1) / widest;
   const unsigned digit_width = (width + digits - 1) / digits;
-  if (digits > kMostDigits || !make_room(crowd.size(), digit_width)) return;
+  if (digits > kMostDigits || !make_room(crowd, digit_width)) return;
   for (unsigned digit = 0; digit < digits; ++digit) {  // the lowest first
     distribute(crowd, earliest, digit * digit_width);
   }
@@ -62,9 +63,11 @@ void TimerSorter::distribute(std::vector<TimerEntry>& crowd, MonotonicTime earli
   crowd.swap(other_);
 }
 
-bool TimerSorter::make_room(std::size_t size, unsigned digit_width) try {
+// The two are exchanged, so they have the same room.
+bool TimerSorter::make_room(const std::vector<TimerEntry>& crowd, unsigned digit_width) try {
   places_.resize(std::size_t{1} << digit_width);
-  other_.resize(size);
+  other_.reserve(crowd.capacity());
+  other_.resize(crowd.size());
   return true;
 } catch (const std::bad_alloc&) {
   return false;

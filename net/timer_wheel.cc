@@ -19,10 +19,12 @@ TimerWheel::Tick TimerWheel::beginning_of(Place place) const {
   return ((time_ >> (shift + kDigitBits) << kDigitBits) | static_cast<Tick>(place.slot)) << shift;
 }
 
-std::size_t TimerWheel::size_of(const TimerLink& bucket) {
+bool TimerWheel::holds_few(const TimerLink& bucket) {
   std::size_t count = 0;
-  for (const TimerLink* link = bucket.next; link != &bucket; link = link->next) ++count;
-  return count;
+  for (const TimerLink* link = bucket.next; link != &bucket; link = link->next) {
+    if (++count > kFew) return false;
+  }
+  return true;
 }
 
 void TimerWheel::open_first(MonotonicTime now, std::vector<TimerEntry>& crowd) {
@@ -33,20 +35,19 @@ void TimerWheel::open_first(MonotonicTime now, std::vector<TimerEntry>& crowd) {
 
 void TimerWheel::open(Place place, MonotonicTime now, std::vector<TimerEntry>& crowd) {
   TimerLink& bucket = bucket_at(place);
-  const std::size_t count = size_of(bucket);
-  crowd.reserve(count);
+  // Up to which deadline they are handed out.
+  const MonotonicTime until = holds_few(bucket) ? MonotonicTime::max() : now;
   time_ = beginning_of(place);
-  const MonotonicTime until = count <= kFew ? MonotonicTime::max() : now;
   unmark(place);
   TimerLink* link = bucket.next;
   bucket.next = bucket.previous = &bucket;
   while (link != &bucket) {
     TimerRecord& record = static_cast<TimerRecord&>(*link);
     link = link->next;
-    const bool taken = record.deadline <= until && !record.put_off();
+    const bool leaves = record.deadline <= until && !record.put_off();
     record.placed_at = record.deadline;
     const Tick tick = tick_of(record.deadline);
-    if (taken || tick == time_) {
+    if (leaves || tick == time_) {
       crowd.push_back({record.placed_at, &record});
     } else {
       put_in_bucket(record, tick);

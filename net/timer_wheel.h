@@ -46,9 +46,9 @@ class TimerWheel {
   /// No timer in it is before this; far away when there is none.
   [[nodiscard]] MonotonicTime begin() const { return begin_; }
 
-  /// Empties the first bucket that holds any: into `crowd`, if they are not many, and otherwise
-  /// into narrower buckets, but for those that are due at `now` or of the bucket's first tick.
-  /// Those that were put off stay. When it throws, for want of memory, nothing has happened.
+  /// Empties the first bucket that holds any. If they are not many, they come to `crowd`; otherwise
+  /// those do that are due at `now` or of the bucket's first tick, and the others go to narrower
+  /// buckets, as do those that were put off. There is room in `crowd` for all.
   void open_first(MonotonicTime now, std::vector<TimerEntry>& crowd);
 
  private:
@@ -95,7 +95,7 @@ class TimerWheel {
   }
   [[nodiscard]] std::optional<Place> first();
   [[nodiscard]] Tick beginning_of(Place place) const;
-  [[nodiscard]] static std::size_t size_of(const TimerLink& bucket);
+  [[nodiscard]] static bool holds_few(const TimerLink& bucket);
   void open(Place place, MonotonicTime now, std::vector<TimerEntry>& crowd);
 
   Tick time_ = 0;

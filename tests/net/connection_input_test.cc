@@ -118,6 +118,27 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(the_receive_buffer_grows_when_it_is_filled) {
   BOOST_TEST(*std::prev(larger) == kFirst);
 }
 
+// A message that is put together in memory of the connection's own.
+POLLARD_EACH_BACKEND_AND_TRIGGER(the_receive_buffer_stays_small_while_nobody_fills_it) {
+  Connected one(backend);
+  std::vector<std::size_t> pieces;
+  std::size_t whole = 40'000;
+  one.handlers.on_message = [&](const TcpConnectionPtr&, Buffer& input) {
+    pieces.push_back(input.size());
+    if (input.size() >= whole) input.clear();
+  };
+  one.open();
+  one.say(pattern(9'000));
+  one.until([&] { return !pieces.empty(); });
+  one.say(pattern(31'000));
+  one.until([&] { return pieces.back() == whole; });
+  whole = 1;
+  pieces.clear();
+  one.say(pattern(200'000));
+  one.until([&] { return one.group->counts().bytes_received.get() == 240'000U; });
+  BOOST_TEST(pieces.front() <= std::size_t{64} * 1024);
+}
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(the_receive_buffer_is_no_larger_than_asked_for) {
   for (const std::size_t size : {5000U, 70'000U}) {
     const auto pieces = pieces_of_a_flood(backend, {.receive_buffer_bytes = size}, size - 1);
