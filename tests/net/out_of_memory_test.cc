@@ -16,17 +16,6 @@
 namespace pollard::testing {
 namespace {
 
-// `scene(which)` is played with each allocation failing, until there are no more of them; it
-// answers whether there was one.
-template <class Scene>
-void with_each_allocation_failing(Scene scene) {
-  constexpr std::uint64_t kMany = 400;
-  std::uint64_t which = 1;
-  while (which < kMany && scene(which)) ++which;
-  BOOST_TEST(which > 1, "nothing was allocated");
-  BOOST_TEST(which < kMany, "allocations without end");
-}
-
 // Turns with memory that is short once; what a turn throws is what it was short of.
 bool turn_short_of_memory(EventLoop& loop, std::uint64_t which, int turns, Duration pause = {}) {
   const FailingAllocation failing(which);

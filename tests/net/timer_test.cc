@@ -724,24 +724,15 @@ BOOST_AUTO_TEST_CASE(many_that_stay_are_not_in_the_way_of_the_next) {
   BOOST_TEST(queue.size() == idle.size() + 1);
 }
 
-// Runs a scene with each of its allocations failing in turn, and then with none.
-template <class Scene>
-void with_each_allocation_failing(Scene scene) {
-  bool failed = true;
-  for (std::uint64_t which = 1; failed; ++which) {
-    BOOST_TEST_CONTEXT("allocation " << which) { failed = scene(which); }
-  }
-}
-
 // What can't be sorted in the quickest way for want of memory is sorted in another.
 BOOST_AUTO_TEST_CASE(a_crowd_survives_memory_that_is_short) {
   with_each_allocation_failing([](std::uint64_t which) {
-    Crowd crowd(2000, 100'000'000);
+    Crowd crowd(20'000, 100'000'000);
     std::optional<FailingAllocation> failing(which);
     crowd.run_due();
     const bool failed = failing->has_failed();
     failing.reset();
-    BOOST_TEST(crowd.all_ran_in_order(2000));
+    BOOST_TEST(crowd.all_ran_in_order(20'000));
     return failed;
   });
 }
