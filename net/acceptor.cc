@@ -44,18 +44,18 @@ bool is_stale_path(const Address& address) {
 // While one runs. The acceptor may be destroyed by what it calls, which must outlive that.
 class Acceptor::Running {
  public:
-  explicit Running(Acceptor& acceptor) : acceptor_(&acceptor), on_accept_(acceptor.on_accept_) {
-    acceptor.running_ = this;
-  }
+  explicit Running(Acceptor& acceptor) : acceptor_(&acceptor) { acceptor.running_ = this; }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
   ~Running() {
     if (acceptor_ != nullptr) acceptor_->running_ = nullptr;
   }
 
-  void acceptor_destroyed() { acceptor_ = nullptr; }
+  void acceptor_destroyed(std::shared_ptr<const OnAccept>&& on_accept) {
+    acceptor_ = nullptr;
+    on_accept_ = std::move(on_accept);
+  }
   [[nodiscard]] bool has_acceptor() const { return acceptor_ != nullptr; }
-  [[nodiscard]] const OnAccept& on_accept() const { return *on_accept_; }
 
  private:
   Acceptor* acceptor_;
@@ -118,7 +118,7 @@ void Acceptor::bind(const Address& address) {
 
 Acceptor::~Acceptor() {
   stop_watching();
-  if (running_ != nullptr) running_->acceptor_destroyed();
+  if (running_ != nullptr) running_->acceptor_destroyed(std::move(on_accept_));
   // Unless we are a forked child, where it is still the parent's, or something else lies there now.
   const bool ours = path_ != platform::PathIdentity{} && process_ == platform::fork_generation();
   if (ours && platform::identify_path(address_.path()) == path_) {
@@ -152,7 +152,7 @@ void Acceptor::on_ready(Readiness) {
   if (std::exchange(last_turn_, turn()) + 1 < turn()) batch_ = 1;
   Running running(*this);
   for (unsigned count = 0; count < batch_; ++count) {
-    const bool more = accept_one(running.on_accept());
+    const bool more = accept_one();
     if (!running.has_acceptor()) return;
     if (!more || paused_ || resting_) {
       batch_ = 1;
@@ -162,7 +162,7 @@ void Acceptor::on_ready(Readiness) {
   batch_ = std::min(batch_ * 2, kLargestBatch);
 }
 
-bool Acceptor::accept_one(const OnAccept& on_accept) {
+bool Acceptor::accept_one() {
   platform::Endpoint peer;
   const Result accepted = platform::accept_socket(socket_.get(), peer);
   if (accepted.would_block()) return false;
@@ -170,7 +170,7 @@ bool Acceptor::accept_one(const OnAccept& on_accept) {
   counts_.accepted.add();
   rest_length_.reset();
   aborted_in_a_row_ = 0;
-  on_accept(platform::Descriptor(accepted.descriptor()), Address(std::move(peer)));
+  (*on_accept_)(platform::Descriptor(accepted.descriptor()), Address(std::move(peer)));
   return true;
 }
 

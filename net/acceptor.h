@@ -83,7 +83,7 @@ class Acceptor final : private Watcher {
   void bind(const Address& address);
   void on_ready(Readiness ready) override;
   void on_loop_gone() override;
-  [[nodiscard]] bool accept_one(const OnAccept& on_accept);
+  [[nodiscard]] bool accept_one();
   [[nodiscard]] bool accept_failed(std::error_code error);
   [[nodiscard]] platform::Result turn_away();
   void take_reserve();

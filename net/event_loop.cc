@@ -335,10 +335,10 @@ Timer EventLoop::coarse_at(MonotonicTime deadline, Task task) {
   return coarse_timers_.at(deadline, std::move(task));
 }
 
-MonotonicTime EventLoop::now() {
-  if (!in_turn_) return platform::monotonic_now();
-  if (now_ == MonotonicTime{}) now_ = platform::monotonic_now();
-  return now_;
+MonotonicTime EventLoop::read_clock() {
+  const MonotonicTime time = platform::monotonic_now();
+  if (in_turn_) now_ = time;
+  return time;
 }
 
 LoopStats EventLoop::stats() const {

@@ -160,7 +160,9 @@ class EventLoop {
   [[nodiscard]] Timer every(Duration period, Task task);
 
   /// The time of this turn: read at most once a turn, and only when somebody asks.
-  [[nodiscard]] MonotonicTime now();
+  [[nodiscard]] MonotonicTime now() {
+    return in_turn_ && now_ != MonotonicTime{} ? now_ : read_clock();
+  }
 
   /// The poller that it really runs on.
   [[nodiscard]] std::string_view poller_name() const { return poller_->name(); }
@@ -211,6 +213,7 @@ class EventLoop {
 
   bool turn(Duration limit);
   [[gnu::noinline]] bool careful_turn(Duration limit);
+  [[nodiscard]] MonotonicTime read_clock();
   [[nodiscard]] Duration time_to_sleep(Duration limit);
   [[nodiscard]] bool wait(Duration limit);
   [[nodiscard]] bool busy_wait(Duration limit);

@@ -112,9 +112,9 @@ std::error_code TcpConnection::set_linger(std::optional<std::chrono::seconds> in
   return platform::set_linger(socket_.get(), interval).error();
 }
 
-// When it throws, nothing has happened: what can fail comes first. From the state of a connection
-// on it ends like any other.
-std::error_code TcpConnection::establish(TcpConnectionPtr self) {
+// Takes `self` over when it succeeds. When it throws, nothing has happened: what can fail comes
+// first. From the state of a connection on it ends like any other.
+std::error_code TcpConnection::establish(TcpConnectionPtr& self) {
   const bool edge = group_->edge_;
   loop().allocate_shared_memory();
   group_->make_room();

@@ -198,7 +198,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   };
   using Owned = std::variant<std::string, Buffer, FileRegion, HeadAndBody>;
 
-  [[nodiscard]] std::error_code establish(TcpConnectionPtr self);
+  [[nodiscard]] std::error_code establish(TcpConnectionPtr& self);
   void begin();
   void on_ready(Readiness ready) override;
   void on_ready_for_more(Readiness ready);
@@ -256,6 +256,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] bool may_read() const { return !ended() && !paused() && !is(kPeerEnded); }
   [[nodiscard]] Received receive_once();
   [[nodiscard]] Received receive_behind_rest();
+  [[nodiscard]] Received received_some(bool full);
   [[nodiscard, gnu::noinline]] Received received_nothing(platform::Result got);
   void deliver(Buffer& input);
   void finish_delivery(Buffer& input);

@@ -57,8 +57,7 @@ bool is_only_input(Readiness ready) {
   const bool full = got.count() == hand.space.size();
   if (full || !everyday() || !send_answer(hand) || !hand.input.empty()) {
     finish_delivery(hand.input);
-    if (full) loop().widen_receive_space();
-    if (full || is(kReadToEnd)) read_on();
+    if (received_some(full) == Received::kMore) read_on();
   }
 } catch (...) {
   out_of_memory();
@@ -122,8 +121,7 @@ TcpConnection::Received TcpConnection::receive_once() {
   const bool full = got.count() == hand.space.size();
   hand.input.borrow(hand.space.first(got.count()));
   deliver(hand.input);
-  if (full) loop().widen_receive_space();
-  return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
+  return received_some(full);
 }
 
 // Behind what the handler left last time; only a large rest is added to where it is, and grows to
@@ -147,8 +145,13 @@ TcpConnection::Received TcpConnection::receive_behind_rest() {
     input.borrow(shared.first(kept.size() + got.count()));
     kept.clear();
     deliver(input);
-    if (full) loop().widen_receive_space();
   }
+  return received_some(full);
+}
+
+// After a read that brought something. One that filled its space asks for a larger one.
+TcpConnection::Received TcpConnection::received_some(bool full) {
+  if (full) loop().widen_receive_space();
   return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
 }
 

@@ -71,8 +71,7 @@ struct TimerEntry {
 
   /// Whether it happens before the other.
   [[nodiscard]] bool before(const TimerEntry& other) const {
-    return deadline != other.deadline ? deadline < other.deadline
-                                      : record->order < other.record->order;
+    return deadline != other.deadline ? deadline < other.deadline : record->before(*other.record);
   }
 };
 

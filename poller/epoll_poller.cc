@@ -53,6 +53,7 @@ class EpollPoller final : public Poller {
     if (to == Interest::kNone) return control(platform::kEpollRemove, fd, to).error();
     const bool known = from != Interest::kNone;
     Result done = control(known ? platform::kEpollModify : platform::kEpollAdd, fd, to);
+    if (done.ok()) return {};
     if (known && done.is(std::errc::no_such_file_or_directory)) {
       done = control(platform::kEpollAdd, fd, to);
     } else if (!known && done.is(std::errc::file_exists)) {

@@ -35,7 +35,7 @@ Poller::Poller(std::string_view name, PollerCapabilities capabilities)
 Poller::~Poller() = default;
 
 Poller::Record* Poller::record_of(int fd) {
-  if (fd < 0 || index(fd) >= records_.size()) return nullptr;
+  if (index(fd) >= records_.size()) return nullptr;  // as every negative number is
   Record& record = records_[index(fd)];
   return record.generation % 2 == 1 ? &record : nullptr;
 }
@@ -79,11 +79,6 @@ std::error_code Poller::apply_first(int fd, Record& record) {
   }
   if (refused) ++record.generation;
   return refused;
-}
-
-Registration Poller::registration(int fd) const {
-  if (fd < 0 || index(fd) >= records_.size() || generation(fd) % 2 == 0) return {};
-  return {fd, generation(fd)};
 }
 
 std::error_code Poller::modify(int fd, Interest interest) {

@@ -168,9 +168,12 @@ class Poller {
   /// still finding it: found_nothing() is.)
   [[nodiscard]] bool has_ready() const { return cursor_ != end_; }
 
-  /// The present registration of `fd`, and the token of a registration while it lasts: for a
-  /// caller that wants to come back to one later, if it is still there. O(1).
-  [[nodiscard]] Registration registration(int fd) const;
+  /// The present registration of `fd`, for a caller that wants to come back to it later, if it is
+  /// still there; nobody's when there is none. O(1).
+  [[nodiscard]] Registration registration(int fd) const {
+    if (index(fd) >= records_.size() || generation(fd) % 2 == 0) return {};
+    return {fd, generation(fd)};
+  }
   /// The token of a registration while it lasts. O(1).
   [[nodiscard]] std::optional<Token> find(Registration registration) const {
     if (!is_current(registration.fd, registration.generation)) return std::nullopt;

@@ -12,6 +12,7 @@
 #include "pollard/base/error.h"
 #include "pollard/net/channel.h"
 #include "pollard/net/event_loop.h"
+#include "pollard/tests/support/await_wait.h"
 #include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/watch.h"
 
@@ -19,11 +20,6 @@ namespace pollard::testing {
 namespace {
 
 using platform::SystemCalls;
-
-// Until a wait has begun that `before` had not seen: then the loop is asleep, or about to be.
-void await_wait(const Faults& faults, std::size_t before) {
-  while (faults.count(Call::kWait) == before) std::this_thread::yield();
-}
 
 template <class Action>
 std::string message_of(Action action) {
