@@ -54,7 +54,8 @@ void TimerSorter::sort_by_digits(std::vector<TimerEntry>& crowd) {
 void TimerSorter::distribute(std::vector<TimerEntry>& crowd, MonotonicTime earliest,
                              unsigned shift) {
   const auto digit_of = [earliest, shift, mask = places_.size() - 1](const TimerEntry& entry) {
-    return static_cast<std::uint64_t>((entry.deadline - earliest).count()) >> shift & mask;
+    const auto distance = static_cast<std::uint64_t>((entry.deadline - earliest).count());
+    return static_cast<std::size_t>(distance >> shift) & mask;  // the mask fits where memory does
   };
   std::ranges::fill(places_, 0U);
   for (const TimerEntry& entry : crowd) ++places_[digit_of(entry)];
