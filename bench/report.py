@@ -6,7 +6,7 @@ from figures import FIGURES
 from programs import BACKENDS, FLOORS, PEERS
 from tables import markdown
 from timed import CONTROL, FLOOR, ratio
-from work import MESSAGE_CELLS, OURS, STREAM_CELLS
+from work import MESSAGE_CELLS, OURS, SHAPE_CELLS, STREAM_CELLS
 
 ORDER = [FLOOR, CONTROL] + FLOORS[1:] + PEERS + ["pollard " + backend for backend in BACKENDS]
 
@@ -138,7 +138,7 @@ def sections(results, drawn):
         ("Poll and select, in microseconds a message", time_table(results, others)),
         (
             "Ours in other shapes, over ours on one loop",
-            ratio_table(results, ["16 B on 100, ours"], to=OURS),
+            ratio_table(results, list(SHAPE_CELLS), to=OURS),
         ),
         ("Against the number of connections", show("connections")),
         ("", time_table(results, curves, "microseconds")),

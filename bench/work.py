@@ -148,11 +148,18 @@ def short_connections(built, rounds):
     return [Cell("short", of_message(built), rounds, 5000, work="short", connections=10, size=16)]
 
 
+# On one connection each message ends a sleep.
+SHAPE_CELLS = {"16 B on 1, ours": 1, "16 B on 100, ours": 100}
+
+
 def other_shapes(built, rounds):
     """Ours with link-time optimisation, by level, with limits of time, two loops, workers."""
     shapes = [OURS, LTO, OURS + " --level", OURS + " --idle-limit=60000", OURS + " --threads=2"]
     shapes = [shape for shape in shapes + ["pollard_requests epoll"] if built.has(shape)]
-    return [Cell("16 B on 100, ours", shapes, rounds, 40000, connections=100, size=16)]
+    return [
+        Cell(name, shapes, rounds, 25000, connections=n, size=16)
+        for name, n in SHAPE_CELLS.items()
+    ]
 
 
 def full(built):
@@ -163,7 +170,7 @@ def full(built):
         + idle_beside_active(15)
         + other_backends(15)
         + short_connections(built, 10)
-        + other_shapes(built, 10)
+        + other_shapes(built, 20)
         + connection_curves(built)
         + idle_curves(built)
     )

@@ -19,13 +19,14 @@ MonotonicTime CoarseTimers::begin(Duration shortest) {
   return stamp();
 }
 
+// The same for each turn, of half of the slack. The first ones get more, of the other half, so that
+// whoever is busy now and then is not woken for the sake of the clock.
 Duration CoarseTimers::longest_wait() {
   if (!busy_) return std::max(*queue_.next_deadline(now_) - now_, Duration::zero());
-  // Half of what is left, and then a half of that, so that whoever is busy now and then is not
-  // woken for the sake of the clock; the least part is for turns that find something at once.
-  const Duration part = std::max(left_ / 2, slack_ / 4096);
-  left_ -= std::min(part, left_);
-  return part;
+  const Duration part = std::max((left_ - slack_ / 2) / 2, least_wait());
+  const Duration granted = std::min(part, left_);
+  left_ -= granted;
+  return granted;
 }
 
 void CoarseTimers::read_clock(bool busy) {
@@ -34,7 +35,6 @@ void CoarseTimers::read_clock(bool busy) {
   now_ = saturating_add(now_, busy_ ? std::min(passed, slack_) : passed);
   real_ = real;
   left_ = slack_;
-  turns_ = 0;
   busy_ = busy;
   const std::optional<MonotonicTime> deadline = queue_.next_deadline(now_);
   due_ = deadline.has_value() && *deadline <= now_;

@@ -4,9 +4,9 @@
 // An ordinary timer makes the loop read the clock in every turn. These do without: what happens is
 // stamped with the last reading, two stores, and the loop sees to it that a reading is never older
 // than the slack of the shortest limit, by the timeouts that it gives to its waits. Their sum
-// bounds the time that can have passed without anybody looking at a clock. So a loop that gets one
-// message after the other reads it once in kTurnsPerReading turns, and one that gets none sleeps
-// until the first deadline.
+// bounds the time that can have passed without anybody looking at a clock. So a loop that gets
+// message after message reads it once in many turns, and one that gets none sleeps until the first
+// deadline.
 //
 // They live on a time line of their own, which stands still while handlers hold the loop up: for so
 // long nobody has listened to the peers, and it is not they who were idle. That is also why a stamp
@@ -62,7 +62,7 @@ class CoarseTimers {
   [[nodiscard]] Duration longest_wait();
   /// After each wait: whether it found anything.
   void waited(bool found) {
-    if (!busy_ || !found || ++turns_ >= kTurnsPerReading) read_clock(found);
+    if (!busy_ || !found || left_ < least_wait()) read_clock(found);
   }
   /// Whether one was due at the last reading of the clock.
   [[nodiscard]] bool due() const { return due_; }
@@ -77,8 +77,17 @@ class CoarseTimers {
   void let_go() { queue_.let_go(); }
 
  private:
-  static constexpr unsigned kTurnsPerReading = 64;
+  // With a timeout that comes before its own next tick the kernel has to set the hardware's timer,
+  // which takes longer than reading a clock; on a virtual machine, half as long as a whole message.
+  static constexpr Duration kTicks = std::chrono::milliseconds(20);
+  // A busy loop reads the clock once in so many turns, at the most and at the least.
+  static constexpr int kMostTurnsPerReading = 64;
+  static constexpr int kLeastTurnsPerReading = 4;
 
+  [[nodiscard]] Duration least_wait() const {
+    const Duration half = slack_ / 2;
+    return std::clamp(kTicks, half / kMostTurnsPerReading, half / kLeastTurnsPerReading);
+  }
   static Duration slack_of(Duration delay) { return std::max(delay / kSlackFraction, kLeastSlack); }
   void read_clock(bool busy);
 
@@ -87,7 +96,6 @@ class CoarseTimers {
   MonotonicTime real_{};              // on the clock's
   Duration slack_ = Duration::max();  // of the shortest delay since there was none
   Duration left_{};                   // of the slack, for the waits until the next reading
-  unsigned turns_ = 0;                // since the last reading
   bool busy_ = false;                 // something may have happened since
   bool due_ = false;                  // as of that reading
 };

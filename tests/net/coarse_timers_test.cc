@@ -28,6 +28,7 @@ class ImaginaryLoop {
   // Waits until the event, or for as long as the timers allow; whether the event came.
   bool turn(Duration until_event) {
     const Duration allowed = timers.active() ? timers.longest_wait() : Duration::max();
+    shortest_wait = std::min(shortest_wait, allowed);
     const bool found = until_event <= allowed;
     now += found ? until_event : allowed;
     ++turns;
@@ -43,6 +44,7 @@ class ImaginaryLoop {
   Faults faults;
   Duration now = 1000s;
   std::size_t turns = 0;
+  Duration shortest_wait = Duration::max();  // that the timers allowed
   CoarseTimers timers;
 };
 
@@ -126,6 +128,23 @@ BOOST_AUTO_TEST_CASE(a_loop_that_is_busy_reads_the_clock_once_in_many_turns) {
     loop.run_timers();
   }
   BOOST_TEST(loop.readings() <= 1010U);
+}
+
+// A timeout that comes before the kernel's next tick costs more than a reading of the clock.
+BOOST_AUTO_TEST_CASE(a_loop_that_is_busy_waits_for_longer_than_a_tick) {
+  const auto shortest_wait = [](Duration limit) {
+    ImaginaryLoop loop;
+    IdleLimit idle(loop, limit);
+    for (int message = 0; message < 10'000; ++message) {
+      BOOST_TEST_REQUIRE(loop.turn(10us));
+      idle.be_active();
+    }
+    BOOST_TEST(loop.readings() <= 2500U);
+    return loop.shortest_wait;
+  };
+  BOOST_TEST((shortest_wait(60s) >= 20ms));
+  BOOST_TEST((shortest_wait(5s) >= 20ms));
+  BOOST_TEST((shortest_wait(1s) >= 7ms));
 }
 
 BOOST_AUTO_TEST_CASE(a_loop_that_is_idle_sleeps_until_the_first_deadline) {
