@@ -145,6 +145,15 @@ Result set_reuse_port_balanced(int fd) {
 #endif
 }
 
+Result set_bind_address_no_port(int fd) {
+#if defined(IP_BIND_ADDRESS_NO_PORT)
+  return set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+#else
+  static_cast<void>(fd);
+  return Result::failure(std::errc::operation_not_supported);
+#endif
+}
+
 bool is_socket_path(const std::string& path) {
   struct stat status {};
   return Result(system_calls().lstat(path.c_str(), &status)).ok() && S_ISSOCK(status.st_mode);

@@ -49,6 +49,12 @@ Result set_linger(int fd, std::optional<std::chrono::seconds> interval);
 /// that the newest listener gets everything.
 Result set_reuse_port_balanced(int fd);
 
+/// Makes a later bind_socket() to port 0 choose the address alone; connect(2) then chooses the port
+/// for the destination, so that one port serves many destinations: IP_BIND_ADDRESS_NO_PORT, ip(7),
+/// Linux 4.2. Works for IPv4 and IPv6 sockets. Fails with ENOTSUP where the system has no such
+/// option and with ENOPROTOOPT where its kernel lacks it; the socket is then as it was.
+Result set_bind_address_no_port(int fd);
+
 /// Whether a socket is what lies at `path` (lstat(2)): no file, and no link to a socket either.
 [[nodiscard]] bool is_socket_path(const std::string& path);
 

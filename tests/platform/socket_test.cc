@@ -180,6 +180,39 @@ BOOST_AUTO_TEST_CASE(listeners_share_a_port_or_are_told_that_they_cannot) {
   BOOST_TEST(listen_socket(second.get(), 10).ok());
 }
 
+BOOST_AUTO_TEST_CASE(bind_without_port_leaves_port_to_connect) {
+  for (const char* const text : {"127.0.0.1", "::1"}) {
+    Endpoint source;
+    BOOST_TEST_REQUIRE(parse_ip(text, source));
+    const Result made = open_stream_socket(source.family);
+    if (!made.ok()) continue;  // a system without IPv6
+    const Descriptor fd(made.descriptor());
+    const Result set = set_bind_address_no_port(fd.get());
+    if (set.is(std::errc::operation_not_supported)) return;
+    BOOST_TEST_REQUIRE(set.ok());
+    BOOST_TEST_REQUIRE(bind_socket(fd.get(), source).ok());
+    Endpoint local;
+    BOOST_TEST_REQUIRE(local_endpoint(fd.get(), local).ok());
+    BOOST_TEST((local == source), "the port is chosen by connect");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(linger_interval_is_clamped_to_what_systems_keep) {
+  using std::chrono::seconds;
+  const Descriptor fd(open_stream_socket(Family::kIpv4).descriptor());
+  const auto set_to = [&](seconds interval) {
+    BOOST_TEST(set_linger(fd.get(), interval).ok());
+    const auto set = option<linger>(fd.get(), SOL_SOCKET, SO_LINGER);
+    BOOST_TEST(set.l_onoff != 0);
+    return static_cast<int>(set.l_linger);
+  };
+  BOOST_TEST(set_to(seconds(-1)) == 0);
+  BOOST_TEST(set_to(seconds::min()) == 0);
+  BOOST_TEST(set_to(seconds(32'767)) == 32'767);
+  BOOST_TEST(set_to(seconds(32'768)) == 32'767);
+  BOOST_TEST(set_to(seconds::max()) == 32'767);
+}
+
 BOOST_AUTO_TEST_CASE(ipv6_only_is_an_option_of_ipv6) {
   const Result made = open_stream_socket(Family::kIpv6);
   if (!made.ok()) return;  // a system without IPv6
