@@ -32,6 +32,7 @@
 
 #include "pollard/base/clock.h"
 #include "pollard/platform/endpoint.h"
+#include "pollard/platform/sim/profile.h"
 #include "pollard/platform/system_calls.h"
 
 namespace pollard::sim {
@@ -42,6 +43,9 @@ struct Machine;
 struct KernelOptions {
   /// What is chosen at random (ports, the listener that a balanced connection goes to) follows it.
   std::uint64_t seed = 1;
+
+  /// Which system's kernel it answers like.
+  Profile profile = linux_system();
 
   /// The numbers of descriptors: the lowest that is free, from here on. Those below are the real
   /// kernel's.
