@@ -96,7 +96,9 @@ class LoopHandle {
   /// Whether the loop is still there; one that ends takes no posts any more.
   [[nodiscard]] bool alive() const { return mailbox_->open(); }
   /// Whether the calling thread is the one that made the loop.
-  [[nodiscard]] bool in_loop_thread() const { return mailbox_->in_loop_thread(); }
+  [[nodiscard]] bool in_loop_thread() const { return mailbox_->thread().is_current(); }
+  /// Aborts when another thread calls than the one that made the loop.
+  void assert_in_loop_thread() const { mailbox_->thread().assert_current(); }
 
  private:
   std::shared_ptr<Mailbox> mailbox_;
@@ -127,9 +129,17 @@ class EventLoop {
   void dispatch(Task task);
 
   /// Whether the calling thread is the one that made the loop.
-  [[nodiscard]] bool in_loop_thread() const { return mailbox_->in_loop_thread(); }
+  [[nodiscard]] bool in_loop_thread() const { return thread().is_current(); }
+  /// Names the loop's thread, for objects that belong to it and may outlive the loop.
+  [[nodiscard]] const OwnerThread& thread() const { return mailbox_->thread(); }
   /// For other threads, and for what may outlive the loop.
   [[nodiscard]] LoopHandle handle() const { return LoopHandle(mailbox_); }
+  /// The poller that the loop really runs on.
+  [[nodiscard]] std::string_view poller_name() const { return poller_->name(); }
+  /// What that poller can do.
+  [[nodiscard]] const PollerCapabilities& poller_capabilities() const {
+    return poller_->capabilities();
+  }
 
   // In the loop's thread.
 
@@ -161,15 +171,10 @@ class EventLoop {
 
   /// The time of this turn: read at most once a turn, and only when somebody asks.
   [[nodiscard]] MonotonicTime now() {
+    assert_in_loop_thread();
     return in_turn_ && now_ != MonotonicTime{} ? now_ : read_clock();
   }
 
-  /// The poller that it really runs on.
-  [[nodiscard]] std::string_view poller_name() const { return poller_->name(); }
-  /// What that poller can do.
-  [[nodiscard]] const PollerCapabilities& poller_capabilities() const {
-    return poller_->capabilities();
-  }
   /// Other threads ask by a task; a server's threads are asked by TcpServer::threads().
   [[nodiscard]] LoopStats stats() const;
 

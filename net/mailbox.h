@@ -7,6 +7,7 @@
 
 #include "pollard/base/light_mutex.h"
 #include "pollard/base/move_function.h"
+#include "pollard/base/owner_thread.h"
 #include "pollard/platform/wake.h"
 
 namespace pollard {
@@ -30,8 +31,8 @@ class Mailbox {
   /// Whether the loop is still there to take a post.
   [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
 
-  /// Whether the caller is the thread that made the mailbox.
-  [[nodiscard]] bool in_loop_thread() const { return owner_ == this_thread(); }
+  /// The thread that made the mailbox: the loop's.
+  [[nodiscard]] const OwnerThread& thread() const { return thread_; }
 
   // The loop's part.
 
@@ -63,11 +64,6 @@ class Mailbox {
   void close();
 
  private:
-  // The address of a thread-local is the cheapest name that a thread has.
-  static const void* this_thread() {
-    static thread_local char here;
-    return &here;
-  }
   [[gnu::noinline]] void make_room();
   void append(Task&& task);
   void note_mail();
@@ -80,7 +76,7 @@ class Mailbox {
   std::atomic<bool> open_{true};
   std::atomic<bool> has_mail_{false};
   std::atomic<bool> asleep_{false};
-  const void* owner_ = this_thread();
+  const OwnerThread thread_;
   platform::WakeDescriptor wake_;
 };
 

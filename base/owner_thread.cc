@@ -1,0 +1,23 @@
+#include "pollard/base/owner_thread.h"
+
+#include <atomic>
+
+namespace pollard {
+
+// The C++ standard destroys the thread-local objects of the thread that calls std::exit() before
+// any object of static storage duration.
+struct OwnerThread::EndMarker {
+  ~EndMarker() { ending_ = true; }
+};
+
+OwnerThread::OwnerThread() noexcept {
+  if (current_ == 0) {
+    static constinit std::atomic<std::uint64_t> last{0};
+    current_ = last.fetch_add(1, std::memory_order_relaxed) + 1;
+    static const thread_local EndMarker marker;
+    static_cast<void>(marker);
+  }
+  number_ = current_;
+}
+
+}  // namespace pollard
