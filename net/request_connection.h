@@ -1,8 +1,30 @@
-// A connection whose handlers run on workers. The loop reads and sends; a worker has the connection
-// for as long as there is something to be handled, and no two have it at a time.
+// A connection whose handlers run on workers. Its loop reads and sends; one worker at a time runs
+// its handlers, for as long as there is something to handle. Three states say where it stands; each
+// changes by enter() alone, under the mutex.
 //
-//     idle ──▶ queued ──▶ on a worker ──▶ idle
-//                ▲______________│  (others wait: it gives way)
+// Work: which thread has it.
+//
+//     kIdle ──▶ kQueued ──▶ kRunning ──▶ kOver       the last callback has run
+//       ▲          ▲            │
+//       │          └────────────┤                    its turn is over, and others wait
+//       └───────────────────────┘                    there is nothing to handle
+//
+// Input: what its handlers may still get.
+//
+//     kOpen ──▶ kEnded ──▶ kStopped    kEnded: no more comes; what has come is handled
+//       └─────────────────────▲        kStopped: on_request is not called any more
+//
+// Ending: how far its end has come; states may be left out. The loop carries out what is wanted.
+//
+//     kOpen ▶ kShutdownWanted ▶ kShutDown ▶ kForceCloseWanted ▶ kForceClosed ▶ kGone
+//
+// What a worker does next, the first that applies:
+//
+//     news for the handler, Input not kStopped   its turn is over, and others wait: kGiveWay
+//                                                otherwise: kRequest
+//     Ending kGone                               kEnd: on_disconnect and the close callbacks
+//     otherwise                                  kRest: becomes idle; if Input is not kOpen, our
+//                                                side is shut down behind the answers
 #pragma once
 
 #include <any>
@@ -91,6 +113,11 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
     return writer_;
   }
 
+  /// Whether the handler should return, so that its answers leave and other connections have their
+  /// turn: it has taken input, and has used up RequestServerOptions::time_slice or written 64 KiB.
+  /// It is called again for what it leaves. False in on_disconnect, which is not called again.
+  [[nodiscard]] bool should_yield() const;
+
   /// What on_connect returned: of exactly this type.
   template <class Context>
   [[nodiscard]] Context& context() {
@@ -116,10 +143,24 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   RequestConnection(Key, std::shared_ptr<RequestGroup> group, TcpConnectionPtr tcp);
 
  private:
+  enum class Work : std::uint8_t { kIdle, kQueued, kRunning, kOver };
+  enum class Input : std::uint8_t { kOpen, kEnded, kStopped };
+  enum class Ending : std::uint8_t {
+    kOpen,
+    kShutdownWanted,
+    kShutDown,
+    kForceCloseWanted,
+    kForceClosed,
+    kGone,  // the TcpConnection has ended
+  };
   enum class Next : std::uint8_t { kRequest, kGiveWay, kEnd, kRest };
   enum class Attention : std::uint8_t { kNone, kWanted, kPosted };
   enum Pause : std::uint8_t { kByLimit = 1, kByWorkers = 2 };
   using Lock = std::unique_lock<std::mutex>;
+
+  void enter(Work next);
+  void enter(Input next);
+  void enter(Ending next);
 
   // The loop's part.
   void received(Buffer& input);
@@ -127,6 +168,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void output_left();
   void gone(DisconnectReason reason);
   void attend();
+  [[nodiscard]] Buffer take_sendable();
 
   // The worker's.
   void run();
@@ -136,9 +178,11 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void disconnect();
   template <class Call>
   void guarded(Call call);
-  [[nodiscard]] bool take_step(unsigned calls);
-  [[nodiscard]] Next next_step(unsigned calls);
-  [[nodiscard]] Next choose_next(unsigned calls);
+  void begin_slice();
+  void renew_slice();
+  [[nodiscard]] bool take_step();
+  [[nodiscard]] Next next_step();
+  [[nodiscard]] Next choose_next(bool turn_over);
   void rest();
   void leave() { handler_thread_.store({}, std::memory_order_relaxed); }
   void collect();
@@ -151,8 +195,9 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   [[nodiscard]] WaitResult await_output(MonotonicTime deadline);
   template <class Ready>
   [[nodiscard]] WaitResult await(Lock& lock, MonotonicTime deadline, Ready ready);
+  void stop_awaiting();
 
-  // Anybody's.
+  // Any thread's.
   void queue();
   void queue_if_idle(Lock lock);
   void finish(Duration limit);
@@ -160,18 +205,18 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void fail(DisconnectReason reason);
   void fail_by_exception();
   void stop_requests();
+  void want(Ending how);
   void want_attention();
   void attend_soon(Lock lock);
   void attend_soon_or_fail(Lock lock);
   void decide_closed_by(ClosedBy who);
   void resume_below(std::size_t unread);
-  [[nodiscard]] bool ended_by_us() const { return stopped_ || shutdown_wanted_; }
   void step(RequestStep step) const;
   [[nodiscard]] bool in_handler() const {
     return handler_thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
   void assert_in_handler() const {
-    POLLARD_ASSERT(in_handler(), "this belongs to the handler that runs now");
+    POLLARD_ASSERT(in_handler(), "reader, writer and context belong to the handler that runs now");
   }
 
   const std::shared_ptr<RequestGroup> group_;
@@ -186,34 +231,33 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   RequestWriter writer_{*this};
   std::any context_;
   bool connected_ = false;  // on_connect has run
-  bool progress_ = false;   // the last call has taken something
+  unsigned calls_ = 0;      // of handlers, since a worker took it
+  MonotonicTime slice_end_{};
 
   // The loop's.
-  bool reading_ = true;
-  bool shut_down_ = false;
-  std::uint64_t sent_ = 0;  // bytes given to the TcpConnection
+  bool reading_ = true;  // of the TcpConnection
 
-  // Everybody's, under the mutex, with which nobody else is called.
+  // Any thread's, under the mutex. No handler and no other object's function that may call back
+  // runs under it.
   mutable std::mutex mutex_;
   std::condition_variable changed_;  // for the one worker that waits
-  bool working_ = false;             // a worker has the connection, or it is queued for one
-  bool queued_ = false;              // the latter
-  bool fresh_ = false;               // something has come that the handler hasn't been called for
-  bool ended_ = false;               // no more input will come
-  bool stopped_ = false;             // no more requests are wanted
-  bool gone_ = false;                // the TcpConnection has ended
-  bool told_all_ = false;            // the close callbacks have run
-  bool shutdown_wanted_ = false;
-  bool force_close_wanted_ = false;
+  Work work_ = Work::kIdle;
+  Input input_ = Input::kOpen;
+  Ending ending_ = Ending::kOpen;
   Attention attention_ = Attention::kNone;  // the loop's
+  bool news_ = false;  // there is a reason to call on_request: input, its end, or progress
   std::uint8_t paused_ = 0;
   BlockList incoming_;
   std::atomic<bool> has_incoming_{false};  // written under the mutex
   std::size_t unread_ = 0;                 // in incoming_, and what the reader has
-  std::size_t wanted_ = 0;                 // by a handler that waits
   Buffer outgoing_;
   std::uint64_t handed_over_ = 0;  // bytes ever written, those that were dropped at the end, too
+  std::uint64_t sent_ = 0;         // of these, given to the TcpConnection
   std::uint64_t left_ = 0;         // of these, handed to the kernel
+  struct {
+    std::size_t input = 0;     // bytes
+    std::uint64_t output = 0;  // of handed_over_, those that have to leave
+  } awaited_;                  // by a handler that waits
   std::optional<DisconnectReason> reason_;
   std::vector<Task> close_callbacks_;
 

@@ -29,7 +29,8 @@ inline constexpr auto kNoLastAnswer = [](RequestConnection&, std::error_code) {}
 
 /// For RequestHandlers::on_request. `on_message(connection, std::string_view message)` runs on a
 /// worker for each message; the view lasts until it returns. A handler that closes its connection
-/// gets no more messages. Several workers may run it at a time, for different connections.
+/// gets no more messages. Several workers may run it at a time, for different connections. After
+/// RequestServerOptions::time_slice the answers leave, and other connections have their turn.
 ///
 /// Input that the codec can't accept ends the connection, and its on_disconnect is told the codec's
 /// error; before that, `on_error(connection, error)` may write a last word. A peer that ends its
@@ -45,7 +46,7 @@ template <Codec Framing, std::invocable<RequestConnection&, std::string_view> On
       connection.fail(error);
     };
     RequestReader& reader = connection.reader();
-    while (!reader.empty() && !connection.stopped()) {
+    while (!connection.should_yield() && !reader.empty() && !connection.stopped()) {
       const bool ended = reader.ended();  // asked first: what came before the end is in size()
       const Frame frame = codec.decode(*reader.peek(reader.size()), reader.examined());
       if (frame.kind == Frame::Kind::kError) return fail(frame.error);

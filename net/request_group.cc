@@ -3,6 +3,7 @@
 #include <any>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "pollard/base/assert.h"
@@ -17,10 +18,19 @@ RequestConnectionPtr* find(const TcpConnectionPtr& tcp) {
   return std::any_cast<RequestConnectionPtr>(&tcp->context());
 }
 
+// Also when there is no memory to say more.
+void log_exception(std::string_view what, const std::exception_ptr& exception) noexcept try {
+  const DisconnectReason thrown{.kind = DisconnectReason::Kind::kException, .exception = exception};
+  log(LogLevel::kError, std::string(what) + thrown.to_string());
+} catch (...) {
+  log(LogLevel::kError, "a handler of a request server threw, and there was no memory to say what");
+}
+
 }  // namespace
 
-RequestGroup::RequestGroup(RequestHandlers handlers, RequestServerOptions options)
-    : handlers_(std::move(handlers)), options_(std::move(options)) {}
+RequestGroup::RequestGroup(RequestHandlers handlers, RequestServerOptions options,
+                           std::size_t output_limit)
+    : handlers_(std::move(handlers)), options_(std::move(options)), output_limit_(output_limit) {}
 
 ConnectionHandlers RequestGroup::connection_handlers() {
   return {
@@ -87,12 +97,17 @@ bool RequestGroup::admit(RequestConnection& connection) {
     const std::lock_guard lock(mutex_);
     if (finishing_) return false;
   }
-  connection.working_ = connection.queued_ = true;  // nobody else knows it yet
-  insert(connection);
+  // Without the mutex: no other thread knows it yet.
+  connection.enter(RequestConnection::Work::kQueued);
+  try {
+    insert(connection);
+  } catch (const std::bad_alloc&) {  // it is closed, as when the queue is full
+    return false;
+  }
   try {
     if (hand_to_workers(connection)) return true;
     turned_away_.fetch_add(1, std::memory_order_relaxed);
-  } catch (const std::bad_alloc&) {  // and so it is turned away as well
+  } catch (const std::bad_alloc&) {
   }
   remove(connection);
   return false;
@@ -156,14 +171,14 @@ void RequestGroup::count_into(RequestServerStats& stats) const {
   if (pool_ != nullptr) stats.workers = pool_->stats();
 }
 
-void RequestGroup::report(RequestConnection& connection, const std::exception_ptr& exception) {
+void RequestGroup::report(RequestConnection& connection,
+                          const std::exception_ptr& exception) noexcept {
   exceptions_.fetch_add(1, std::memory_order_relaxed);
-  const DisconnectReason told{.kind = DisconnectReason::Kind::kException, .exception = exception};
   try {
     if (handlers_.on_error) return handlers_.on_error(connection, exception);
-    log(LogLevel::kError, "a handler of a request server threw: " + told.to_string());
+    log_exception("a handler of a request server threw: ", exception);
   } catch (...) {
-    log(LogLevel::kError, "a request server's on_error threw, when told of: " + told.to_string());
+    log_exception("a request server's on_error threw, when told of: ", exception);
   }
 }
 

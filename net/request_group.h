@@ -20,8 +20,8 @@ namespace pollard {
 /// Lives for as long as one of its connections. Any thread, where nothing else is said.
 class RequestGroup : public std::enable_shared_from_this<RequestGroup> {
  public:
-  /// Workers come with start_workers().
-  RequestGroup(RequestHandlers handlers, RequestServerOptions options);
+  /// Workers come with start_workers(). `output_limit` is that of ConnectionOptions, in bytes.
+  RequestGroup(RequestHandlers handlers, RequestServerOptions options, std::size_t output_limit);
   RequestGroup(const RequestGroup&) = delete;
   RequestGroup& operator=(const RequestGroup&) = delete;
 
@@ -52,10 +52,11 @@ class RequestGroup : public std::enable_shared_from_this<RequestGroup> {
   [[nodiscard]] bool hand_to_workers(RequestConnection& connection);
   void insert(RequestConnection& connection);
   void remove(RequestConnection& connection);
-  void report(RequestConnection& connection, const std::exception_ptr& exception);
+  void report(RequestConnection& connection, const std::exception_ptr& exception) noexcept;
 
   const RequestHandlers handlers_;
   RequestServerOptions options_;
+  const std::size_t output_limit_;    // of a connection, bytes
   std::unique_ptr<WorkerPool> pool_;  // while started
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> exceptions_{0};

@@ -107,6 +107,11 @@ struct RequestServerOptions {
   /// Error::kInputLimit.
   std::size_t input_limit = std::size_t{1} << 20U;
 
+  /// How long one connection may keep a worker while it always has input, before its answers leave
+  /// and other connections have their turn. A handler that is running is never interrupted: see
+  /// RequestConnection::should_yield().
+  Duration time_slice = std::chrono::milliseconds(10);
+
   /// How long a peer may take to end its side after we have ended ours.
   Duration close_limit = std::chrono::seconds(10);
 

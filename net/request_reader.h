@@ -36,6 +36,11 @@ struct ReadResult {
 /// Views lie where the bytes were received, and are copied together only when they are in two
 /// pieces. They last until release(), or until the handler returns. The thread of the running
 /// handler.
+///
+/// A handler may loop over until(), next() or skip() for as long as they give something: when its
+/// time slice is over (RequestConnection::should_yield()), they and empty() say that there is
+/// nothing more, and the handler is called again for what is left. What size() or peek() has shown
+/// is given all the same; a loop over these has to ask should_yield() itself.
 class RequestReader {
  public:
   RequestReader(const RequestReader&) = delete;
@@ -43,12 +48,12 @@ class RequestReader {
 
   /// How many bytes there are now.
   [[nodiscard]] std::size_t size();
-  /// Whether there are none now.
-  [[nodiscard]] bool empty() { return size() == 0; }
+  /// Whether there are none now, or the time slice is over.
+  [[nodiscard]] bool empty();
   /// No more will come than there are.
   [[nodiscard]] bool ended();
 
-  // Nothing when there are not as many bytes now.
+  // Nothing when there are not as many bytes now, or when the time slice is over.
 
   /// The first `count` bytes, which stay.
   [[nodiscard]] std::optional<std::string_view> peek(std::size_t count);
@@ -61,8 +66,8 @@ class RequestReader {
   /// Everything there is, in one piece, and takes it.
   [[nodiscard]] std::string_view all() { return *next(size()); }
 
-  // These wait for what is missing: the worker, never the loop. What was written leaves first.
-  // A wait that fails takes nothing.
+  // These wait for what is missing: the worker, never the loop. What was written leaves first, and
+  // also when nothing is missing, at the end of each time slice. A wait that fails takes nothing.
 
   /// As next(), by `deadline` (EventLoop::now() has the same clock).
   [[nodiscard]] ReadResult next(std::size_t count, MonotonicTime deadline);
@@ -85,15 +90,32 @@ class RequestReader {
 
  private:
   friend class RequestConnection;
+
+  // How far a call of a handler has come.
+  //
+  //     kUntouched ──▶ kTaken ──▶ kYielded    kTaken: it has made progress, and may be asked to end
+  //                      ▲___________│        kYielded: it was told that there is nothing more
+  //
+  // kLast is the call of on_disconnect, which is never asked to end.
+  enum class Call : std::uint8_t { kUntouched, kTaken, kYielded, kLast };
+
   explicit RequestReader(RequestConnection& connection) : connection_(connection) {}
 
+  void begin_call(Call call);
+  [[nodiscard]] bool has_taken() const { return call_ == Call::kTaken || call_ == Call::kYielded; }
+  [[nodiscard]] bool yields();
+  void go_on_waiting();
   [[nodiscard]] bool has(std::size_t count);
+  [[nodiscard]] bool may_take(std::size_t count);
+  [[nodiscard]] std::optional<std::string_view> take_line(std::string_view delimiter);
   [[nodiscard]] std::string_view take(std::size_t count);
   void note_taken(std::size_t count);
 
   RequestConnection& connection_;
   BlockList blocks_;
-  std::size_t taken_ = 0;  // not yet told to the connection
+  Call call_ = Call::kUntouched;
+  std::size_t shown_ = 0;  // bytes at the front that size() or peek() has shown
+  std::size_t taken_ = 0;  // not yet noted by the connection
   std::size_t examined_ = 0;
 };
 

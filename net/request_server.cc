@@ -14,7 +14,8 @@ class RequestServer::Core : public std::enable_shared_from_this<Core> {
   Core(EventLoop& loop, const HostPort& where, RequestHandlers handlers,
        RequestServerOptions options, TcpServerOptions server_options)
       : handle_(loop.handle()),
-        group_(std::make_shared<RequestGroup>(std::move(handlers), std::move(options))),
+        group_(std::make_shared<RequestGroup>(std::move(handlers), std::move(options),
+                                              server_options.connection.output_limit)),
         server_(loop, where, group_->connection_handlers(), std::move(server_options)) {}
 
   void start();

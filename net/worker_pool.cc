@@ -5,12 +5,24 @@
 #include <deque>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "pollard/base/log.h"
 #include "pollard/net/connection_handlers.h"
 
 namespace pollard {
+namespace {
+
+// Also when there is no memory to say more.
+void log_exception(std::string_view what, const std::exception_ptr& exception) noexcept try {
+  const DisconnectReason thrown{.kind = DisconnectReason::Kind::kException, .exception = exception};
+  log(LogLevel::kError, std::string(what) + thrown.to_string());
+} catch (...) {
+  log(LogLevel::kError, "a task of a worker pool threw, and there was no memory to say what");
+}
+
+}  // namespace
 
 struct WorkerPool::State {
   explicit State(WorkerPoolOptions chosen) : options(std::move(chosen)) {}
@@ -34,7 +46,7 @@ struct WorkerPool::State {
   [[nodiscard]] std::size_t room() const { return options.queue_limit + asleep; }
   void sleep(std::unique_lock<std::mutex>& lock);
   void run(const MoveFunction<void()>& task);
-  void report(const std::exception_ptr& exception);
+  void report(const std::exception_ptr& exception) noexcept;
 };
 
 // Only as many are told as there is work for: a sleeper that finds nothing has cost two switches.
@@ -53,17 +65,16 @@ void WorkerPool::State::run(const MoveFunction<void()>& task) {
   }
 }
 
-void WorkerPool::State::report(const std::exception_ptr& exception) {
+void WorkerPool::State::report(const std::exception_ptr& exception) noexcept {
   {
     const std::lock_guard lock(mutex);
     ++stats.exceptions;
   }
-  const DisconnectReason told{.kind = DisconnectReason::Kind::kException, .exception = exception};
   try {
     if (options.on_exception) return options.on_exception(exception);
-    log(LogLevel::kError, "a task of a worker pool threw: " + told.to_string());
+    log_exception("a task of a worker pool threw: ", exception);
   } catch (...) {
-    log(LogLevel::kError, "a worker pool's on_exception threw, when told of: " + told.to_string());
+    log_exception("a worker pool's on_exception threw, when told of: ", exception);
   }
 }
 
