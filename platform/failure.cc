@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <initializer_list>
-#include <span>
+#include <cstddef>
 
 #include "pollard/base/assert.h"
 
@@ -12,60 +11,105 @@ namespace pollard::platform {
 namespace {
 
 // Some systems lack some of these. Zero is no error, so it never matches.
-#if defined(ENONET)
-constexpr int kNoNetwork = ENONET;
-#else
-constexpr int kNoNetwork = 0;
-#endif
-#if defined(ENOSR)
+#if defined(ENOSR)  // Linux, macOS, NetBSD
 constexpr int kNoStreams = ENOSR;
 #else
 constexpr int kNoStreams = 0;
 #endif
+#if defined(ESOCKTNOSUPPORT)  // all but Haiku
+constexpr int kNoSocketType = ESOCKTNOSUPPORT;
+#else
+constexpr int kNoSocketType = 0;
+#endif
+#if defined(EPFNOSUPPORT)  // all but Haiku
+constexpr int kNoProtocolFamily = EPFNOSUPPORT;
+#else
+constexpr int kNoProtocolFamily = 0;
+#endif
+#if defined(EQFULL)  // macOS: the queue of a network interface is full
+constexpr int kQueueFull = EQFULL;
+#else
+constexpr int kQueueFull = 0;
+#endif
+#if defined(ENOTCAPABLE)  // FreeBSD: a descriptor lacks the capability
+constexpr int kNotCapable = ENOTCAPABLE;
+#else
+constexpr int kNotCapable = 0;
+#endif
+#if defined(ECAPMODE)  // FreeBSD: the call is forbidden in capability mode
+constexpr int kCapabilityMode = ECAPMODE;
+#else
+constexpr int kCapabilityMode = 0;
+#endif
 
-constexpr std::array kTransient = {EINTR, EAGAIN, EWOULDBLOCK};
-constexpr std::array kShortage = {ENOMEM, ENOBUFS, EMFILE, ENFILE, ENOSPC, kNoStreams};
-constexpr std::array kUnavailable = {ENOSYS, EPERM};
+constexpr std::size_t kOperations = 7;
+using Kinds = std::array<FailureKind, kOperations>;
 
-// accept(2): with these the kernel reports that the connection in the queue has failed. Linux hands
-// through what is pending on it, and a firewall's EPERM.
-constexpr std::array kAcceptOurs = {EBADF, EINVAL, ENOTSOCK, EFAULT};
+struct Row {
+  int error;
+  Kinds kinds;
+};
 
-// Of one attempt to connect: the address or the call is wrong, whatever the network does.
-constexpr std::array kConnectOurs = {EBADF,           EFAULT,  ENOTSOCK,     EAFNOSUPPORT,
-                                     EPROTONOSUPPORT, EISCONN, EPROTOTYPE,   ENOTDIR,
-                                     ENAMETOOLONG,    ELOOP,   EDESTADDRREQ, EOPNOTSUPP};
+// The columns are the operations in their order:
+//
+//   accept     accept(2) of Linux hands through what is pending on the connection in the queue, and
+//              a firewall's EPERM. What isn't about the listener is about that connection.
+//   connect    ICMP and routes: EACCES of a "prohibit" route, EINVAL of a blackhole, EOPNOTSUPP
+//              and ENOPROTOOPT of ICMP (Linux, icmp_err_convert). EAGAIN is a Unix-domain server
+//              whose backlog is full. Only a wrong family, address or type stays wrong.
+//   send       sendfile's EIO and EOVERFLOW concern this file, so this connection.
+//   receive
+//   wait       EAGAIN is macOS' way to say that poll(2) and select(2) lack memory.
+//   watch      EPERM is epoll's way to refuse regular files.
+//   resolve    What getaddrinfo(3) met on its way to the name server.
+constexpr FailureKind T = FailureKind::kTransient;
+constexpr FailureKind P = FailureKind::kPeer;
+constexpr FailureKind S = FailureKind::kShortage;
+constexpr FailureKind U = FailureKind::kUnavailable;
+constexpr FailureKind X = FailureKind::kPermanent;
 
-template <std::size_t N>
-bool is_one_of(const std::array<int, N>& list, int error) {
-  return std::find(list.begin(), list.end(), error) != list.end();
-}
+// What is in no row: of a connection, the network or the peer; of a poller, our own fault.
+constexpr Kinds kOthers = {P, P, P, P, X, X, P};
 
-FailureKind classify_accept(int error) {
-  if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-    return FailureKind::kShortage;
-  }
-  return is_one_of(kAcceptOurs, error) ? FailureKind::kPermanent : FailureKind::kPeer;
-}
+constexpr Row kRows[] = {
+    //                accept connect send receive wait watch resolve
+    {EINTR, /*            */ {T, T, T, T, T, T, T}},
+    {EAGAIN, /*           */ {T, P, T, T, S, S, S}},
+    {EWOULDBLOCK, /*      */ {T, P, T, T, S, S, S}},
+    {EINPROGRESS, /*      */ {P, T, P, P, X, X, P}},
+    {EALREADY, /*         */ {P, T, P, P, X, X, P}},
+    {ENOMEM, /*           */ {S, S, S, S, S, S, S}},
+    {ENOBUFS, /*          */ {S, S, S, S, S, S, S}},
+    {EMFILE, /*           */ {S, S, S, S, S, S, S}},
+    {ENFILE, /*           */ {S, S, S, S, S, S, S}},
+    {ENOSPC, /*           */ {P, S, P, P, S, S, P}},
+    {kNoStreams, /*       */ {P, S, S, S, S, S, S}},
+    {kQueueFull, /*       */ {P, S, S, S, S, S, S}},
+    {ENOSYS, /*           */ {U, U, U, U, U, U, U}},
+    {kNotCapable, /*      */ {U, U, U, U, U, U, U}},
+    {kCapabilityMode, /*  */ {U, U, U, U, U, U, U}},
+    {EPERM, /*            */ {P, P, P, P, U, X, P}},
+    {EACCES, /*           */ {P, P, P, P, U, X, P}},
+    {EBADF, /*            */ {X, X, X, X, X, X, P}},
+    {EFAULT, /*           */ {X, X, X, X, X, X, P}},
+    {ENOTSOCK, /*         */ {X, X, X, X, X, X, P}},
+    {EINVAL, /*           */ {X, P, P, P, X, X, P}},
+    {EAFNOSUPPORT, /*     */ {P, X, P, P, X, X, P}},
+    {kNoProtocolFamily, /**/ {P, X, P, P, X, X, P}},
+    {EPROTONOSUPPORT, /*  */ {P, X, P, P, X, X, P}},
+    {kNoSocketType, /*    */ {P, X, P, P, X, X, P}},
+    {EPROTOTYPE, /*       */ {P, X, P, P, X, X, P}},
+    {EDESTADDRREQ, /*     */ {P, X, P, P, X, X, P}},
+    {ENAMETOOLONG, /*     */ {P, X, P, P, X, X, P}},
+    {EISCONN, /*          */ {P, X, P, P, X, X, P}},
+};
 
-FailureKind classify_connect(int error) {
-  if (is_one_of(kConnectOurs, error)) return FailureKind::kPermanent;
-  return is_one_of(kShortage, error) ? FailureKind::kShortage : FailureKind::kPeer;
-}
-
-FailureKind classify_transfer(int error) {
-  if (error == ENOMEM || error == ENOBUFS || error == kNoStreams) return FailureKind::kShortage;
-  const bool ours = error == EBADF || error == EFAULT || error == ENOTSOCK;
-  return ours ? FailureKind::kPermanent : FailureKind::kPeer;
-}
-
-FailureKind classify_wait(int error) {
-  if (is_one_of(kShortage, error)) return FailureKind::kShortage;
-  return is_one_of(kUnavailable, error) ? FailureKind::kUnavailable : FailureKind::kPermanent;
-}
-
-FailureKind classify_watch(int error) {
-  return is_one_of(kShortage, error) ? FailureKind::kShortage : FailureKind::kPermanent;
+// The number of the system behind a code. Zero for codes of other categories that std::errc has no
+// word for: their numbers mean something else.
+int number_of(std::error_code error) {
+  if (error.category() == std::system_category()) return error.value();
+  const std::error_condition condition = error.default_error_condition();
+  return condition.category() == std::generic_category() ? condition.value() : 0;
 }
 
 }  // namespace
@@ -83,27 +127,19 @@ std::string_view to_string(FailureKind kind) {
 
 FailureKind classify(Operation operation, std::error_code error) {
   POLLARD_ASSERT(static_cast<bool>(error), "error must be an error");
-  // Codes of other categories (a resolver's, the library's own) are translated by std::errc.
-  const int number =
-      error.category() == std::system_category() || error.category() == std::generic_category()
-          ? error.value()
-          : error.default_error_condition().value();
-  // EAGAIN of a wait or of a registration says that the kernel lacks memory, not readiness.
-  const bool waits_for_readiness = operation != Operation::kWait && operation != Operation::kWatch;
-  if (number == EINTR) return FailureKind::kTransient;
-  if (is_one_of(kTransient, number)) {
-    return waits_for_readiness ? FailureKind::kTransient : FailureKind::kShortage;
-  }
-  switch (operation) {
-    case Operation::kAccept: return classify_accept(number);
-    case Operation::kConnect: return classify_connect(number);
-    case Operation::kSend:
-    case Operation::kReceive: return classify_transfer(number);
-    case Operation::kWait: return classify_wait(number);
-    case Operation::kWatch: return classify_watch(number);
-    case Operation::kResolve: return FailureKind::kPeer;
-  }
-  return FailureKind::kPermanent;
+  const auto column = static_cast<std::size_t>(operation);
+  POLLARD_ASSERT(column < kOperations, "operation must be an enumerator of Operation");
+  const int number = number_of(error);
+  if (number == 0) return kOthers[column];
+  const auto* const row = std::ranges::find(kRows, number, &Row::error);
+  return row == std::end(kRows) ? kOthers[column] : row->kinds[column];
+}
+
+bool is_absent(Result result) {
+  if (result.ok()) return false;
+  const int number = result.error().value();
+  return number == ENOSYS || number == EPERM || number == EACCES ||
+         (number != 0 && (number == kNotCapable || number == kCapabilityMode));
 }
 
 }  // namespace pollard::platform

@@ -9,16 +9,18 @@
 #include <string_view>
 #include <system_error>
 
+#include "pollard/platform/result.h"
+
 namespace pollard::platform {
 
 /// What a failure says about the next try.
 enum class FailureKind : std::uint8_t {
-  /// EINTR, EAGAIN: nothing has happened. Call again, or wait for readiness first.
+  /// EINTR, EAGAIN, EINPROGRESS: call again, or wait for readiness first.
   kTransient,
   /// The network or the peer: only this connection, or this attempt, has failed.
   kPeer,
-  /// This process or system is short of memory, buffers, ports or descriptors for now. The same
-  /// call may succeed later; whoever calls must wait before the next try.
+  /// This process or system is short of memory, buffers or descriptors for now. The same call may
+  /// succeed later; the caller must wait before the next try.
   kShortage,
   /// The mechanism doesn't exist, or a sandbox forbids it: use another one.
   kUnavailable,
@@ -40,8 +42,14 @@ enum class Operation : std::uint8_t {
   kResolve,  ///< getaddrinfo(3), where it fails with EAI_SYSTEM
 };
 
-/// Looks up what `error` says when `operation` has failed with it. `error` must be an error. Any
-/// thread.
+/// Looks up what `error` says when `operation` has failed with it. `error` must be an error. A code
+/// of another category counts as the std::errc that it is equivalent to, and without one as an
+/// error of the network. Any thread.
 [[nodiscard]] FailureKind classify(Operation operation, std::error_code error);
+
+/// Returns whether a call says that it doesn't exist (ENOSYS) or that a sandbox forbids it (EPERM
+/// or EACCES of seccomp(2), ENOTCAPABLE or ECAPMODE of capsicum(4)). A caller that has another way
+/// must take it. Any thread.
+[[nodiscard]] bool is_absent(Result result);
 
 }  // namespace pollard::platform
