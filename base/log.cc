@@ -1,9 +1,11 @@
 #include "pollard/base/log.h"
 
+#include <array>
 #include <atomic>
-#include <cstdio>
 #include <mutex>
 #include <utility>
+
+#include "pollard/base/standard_error.h"
 
 namespace pollard {
 namespace {
@@ -50,9 +52,8 @@ void log(LogLevel level, std::string_view message) {
     sink().function(level, message);
     return;
   }
-  const std::string_view name = to_string(level);
-  std::fprintf(stderr, "pollard %.*s: %.*s\n", static_cast<int>(name.size()), name.data(),
-               static_cast<int>(message.size()), message.data());
+  const std::array<std::string_view, 5> line = {"pollard ", to_string(level), ": ", message, "\n"};
+  print_line(line);
 }
 
 }  // namespace pollard

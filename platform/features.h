@@ -13,6 +13,7 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #if __has_include(<sys/epoll.h>)
 #define POLLARD_HAS_EPOLL 1
@@ -66,4 +67,11 @@
 #define POLLARD_SENDFILE_DARWIN 1
 #else
 #define POLLARD_SENDFILE_DARWIN 0
+#endif
+
+// sigtimedwait is part of POSIX' realtime signals, which macOS and OpenBSD lack.
+#if defined(_POSIX_REALTIME_SIGNALS) && _POSIX_REALTIME_SIGNALS > 0
+#define POLLARD_HAS_SIGTIMEDWAIT 1
+#else
+#define POLLARD_HAS_SIGTIMEDWAIT 0
 #endif

@@ -1,6 +1,7 @@
 #include "pollard/platform/signals.h"
 
-#include <errno.h>   // NOLINT(modernize-deprecated-headers): beside the other headers of the system
+#include <errno.h>  // NOLINT(modernize-deprecated-headers): beside the other headers of the system
+#include <pthread.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is POSIX's
 
 #include <algorithm>
@@ -25,7 +26,8 @@ struct Place {
 constexpr std::size_t kPlaces = 256;
 constinit std::array<Place, kPlaces> places;
 
-// How many handlers are looking, in whatever thread: a bell is taken away only when none is.
+// How many handlers are looking, in whatever thread: a bell is taken away only when none is. Zero
+// again in a forked child, which has none of these threads.
 constinit std::atomic<std::uint32_t> looking{0};
 
 constexpr std::size_t kSignals = 129;  // no system has more than 128
@@ -33,6 +35,40 @@ constexpr std::size_t kSignals = 129;  // no system has more than 128
 std::array<struct sigaction, kSignals> before;
 constinit std::array<std::atomic<std::uint32_t>, kSignals> set_in;
 std::mutex changing;  // the dispositions
+
+// A fork waits until no thread changes a disposition, for the child would find the mutex locked for
+// ever and the tables half written.
+void before_fork() { changing.lock(); }
+void after_fork_in_parent() { changing.unlock(); }
+void after_fork_in_child() {
+  looking = 0;
+  changing.unlock();
+}
+
+// Before main, so that no fork can come first.
+[[maybe_unused]] const int kInstalled =
+    ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+
+// Holds the mutex, with all signals blocked in this thread: a handler of the program that forks would
+// otherwise wait in before_fork() for the very thread that it has interrupted.
+class Changing {
+ public:
+  Changing() {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &mask_);
+    changing.lock();
+  }
+  ~Changing() {
+    changing.unlock();
+    ::pthread_sigmask(SIG_SETMASK, &mask_, nullptr);
+  }
+  Changing(const Changing&) = delete;
+  Changing& operator=(const Changing&) = delete;
+
+ private:
+  sigset_t mask_{};
+};
 
 int error_of(std::errc error) { return static_cast<int>(error); }
 
@@ -77,7 +113,9 @@ Result set_handler(int signal) {
   set_in[at] = fork_generation();
   struct sigaction ours {};
   ours.sa_handler = count_and_ring;
-  ours.sa_flags = SA_RESTART;  // calls of others, in whichever thread, are not to fail for it
+  // Calls of others, in whichever thread, are not to fail for it. A thread with a small stack (Go,
+  // fibers) has another one for handlers.
+  ours.sa_flags = SA_RESTART | SA_ONSTACK;
   sigfillset(&ours.sa_mask);
   return Result(system_calls().sigaction(signal, &ours, nullptr));
 }
@@ -107,7 +145,7 @@ WatchedSignal::WatchedSignal(int signal, WakeDescriptor& bell) : signal_(signal)
     refuse(signal, std::errc::invalid_argument,
            "a fault would come again for ever when its handler returned");
   }
-  const std::lock_guard lock(changing);
+  const Changing held;
   const auto free = std::ranges::find_if(places, [](const Place& place) {
     return place.bell.load() == nullptr || place.process.load() != fork_generation();
   });
@@ -130,7 +168,7 @@ WatchedSignal::WatchedSignal(int signal, WakeDescriptor& bell) : signal_(signal)
 }
 
 WatchedSignal::~WatchedSignal() {
-  const std::lock_guard lock(changing);
+  const Changing held;
   Place& place = places[place_];
   if (place.process.load() != fork_generation()) return;  // the parent's, and the child's handlers
   if (watchers_of(signal_) == 1) restore_handler(signal_);

@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 #include <netdb.h>
-#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX's, for pthread_sigmask
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is POSIX's
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <limits>
+
+#include "pollard/platform/pipe_signal.h"
+#include "pollard/platform/standard_error.h"
 
 #if POLLARD_HAS_EVENTFD
 #include <sys/eventfd.h>
@@ -109,26 +112,14 @@ int real_eventfd(unsigned, int) { return -ENOSYS; }
 #endif
 
 #if POLLARD_SENDFILE_LINUX
-// Linux's sendfile takes no MSG_NOSIGNAL, and Linux has no SO_NOSIGPIPE: a peer that is gone would
-// end the program. So SIGPIPE is held back in this thread during the call, and taken away if it
-// came.
+// Linux's sendfile takes no MSG_NOSIGNAL, and Linux has no SO_NOSIGPIPE. It works in pieces: when
+// the peer closes between two of them, the call returns the count so far and raises SIGPIPE.
 std::ptrdiff_t real_sendfile(int socket, int file, std::int64_t offset, std::size_t size) {
   if (out_of_reach(offset)) return -EOVERFLOW;
-  sigset_t pipe_signal;
-  sigset_t before;
-  sigset_t pending;
-  sigemptyset(&pipe_signal);
-  sigaddset(&pipe_signal, SIGPIPE);
-  ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  sigemptyset(&pending);
-  ::sigpending(&pending);
+  HeldPipeSignal held;
   auto position = static_cast<off_t>(offset);
   const std::ptrdiff_t sent = checked(::sendfile(socket, file, &position, size));
-  if (sent == -EPIPE && sigismember(&pending, SIGPIPE) == 0) {
-    constexpr timespec kAtOnce = {};
-    ::sigtimedwait(&pipe_signal, nullptr, &kAtOnce);
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (sent != static_cast<std::ptrdiff_t>(size)) held.take_away();
   return sent;
 }
 #elif POLLARD_SENDFILE_FREEBSD
@@ -279,6 +270,14 @@ constexpr SystemCalls kReal = {
 namespace detail {
 constinit std::atomic<const SystemCalls*> current_system_calls{&kReal};
 }
+
+namespace {
+
+// Here, for every program that uses the library links this file: before main, so before the
+// library makes a descriptor.
+[[maybe_unused]] const bool kKnowsStandardError = (remember_standard_error(), true);
+
+}  // namespace
 
 const SystemCalls& real_system_calls() { return kReal; }
 

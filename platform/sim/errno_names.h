@@ -15,8 +15,8 @@ struct ErrnoName {
 /// Lists the errnos of this system's <errno.h>, each number once (EAGAIN, not EWOULDBLOCK).
 [[nodiscard]] std::span<const ErrnoName> errno_names();
 
-/// Returns the number of the errno of this name, synonyms included, or 0 where this system has none.
-/// Asserts that the name is one that some system has.
+/// Returns the number of the errno of this name, synonyms included, or 0 where this system has
+/// none. Asserts that the name is one that some system has.
 [[nodiscard]] int errno_named(std::string_view name);
 
 }  // namespace pollard::sim

@@ -211,9 +211,13 @@ std::size_t Faults::count(Call call) const {
 }
 
 void Faults::fail(Call call, std::errc error, Which which) {
+  fail(call, static_cast<int>(error), which);
+}
+
+void Faults::fail(Call call, int error_number, Which which) {
   const std::lock_guard lock(state_->mutex);
   State::Script& script = state_->scripts[index(call)];
-  script.error = static_cast<int>(error);
+  script.error = error_number;
   script.which = which;
 }
 

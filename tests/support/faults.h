@@ -95,6 +95,8 @@ class Faults {
   /// Makes calls fail without reaching the kernel. A later script for the same call replaces this
   /// one.
   void fail(Call call, std::errc error, Which which = {});
+  /// The same for an errno that std::errc has no name for, by its number.
+  void fail(Call call, int error_number, Which which = {});
 
   /// Lets a call through again.
   void restore(Call call);
