@@ -1,24 +1,12 @@
-// Memory that is short at one moment: the operators new of a test program, which can be told to
-// fail.
+// A scene of a test that is played once for each of its allocations, which fails.
 #pragma once
 
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 
+#include "pollard/tests/support/short_memory.h"
+
 namespace pollard::testing {
-
-/// While it lives, one allocation of this thread throws std::bad_alloc: the `which`th, counted from
-/// 1. One at a time.
-class FailingAllocation {
- public:
-  explicit FailingAllocation(std::uint64_t which);
-  ~FailingAllocation();
-  FailingAllocation(const FailingAllocation&) = delete;
-  FailingAllocation& operator=(const FailingAllocation&) = delete;
-
-  /// Whether there were so many.
-  [[nodiscard]] bool has_failed() const;
-};
 
 /// `scene(which)` is played with each allocation failing, until there are no more of them; it
 /// answers whether there was one.

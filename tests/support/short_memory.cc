@@ -1,8 +1,9 @@
-#include "pollard/tests/support/failing_allocation.h"
+#include "pollard/tests/support/short_memory.h"
 
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 namespace {
 
@@ -43,5 +44,9 @@ namespace pollard::testing {
 FailingAllocation::FailingAllocation(std::uint64_t which) { allocations_left = which; }
 FailingAllocation::~FailingAllocation() { allocations_left = 0; }
 bool FailingAllocation::has_failed() const { return allocations_left == 0; }
+
+std::uint64_t exchange_allocations_left(std::uint64_t left) noexcept {
+  return std::exchange(allocations_left, left);
+}
 
 }  // namespace pollard::testing
