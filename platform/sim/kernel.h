@@ -55,17 +55,25 @@ struct KernelOptions {
   /// More open sockets, pipes and so on than this are refused with ENFILE.
   std::size_t file_limit = 262144;
 
-  /// Bytes that a fresh socket holds for sending and for receiving; SO_SNDBUF and SO_RCVBUF change
-  /// them, and double what they are given, as on Linux. A Unix-domain socket has the first only.
-  std::size_t send_buffer = 65536;
-  std::size_t receive_buffer = 65536;  ///< of a socket
-  std::size_t pipe_buffer = 65536;     ///< of a pipe
+  /// Bytes that a fresh socket holds for sending and for receiving; zero: what the profile says.
+  /// SO_SNDBUF and SO_RCVBUF change them. A Unix-domain socket has the first only.
+  std::size_t send_buffer = 0;
+  std::size_t receive_buffer = 0;  ///< of a socket; zero: what the profile says
+  std::size_t pipe_buffer = 0;     ///< of a pipe; zero: what the profile says
   /// The most connections that wait to be accepted, whatever listen() asks for.
   int backlog_limit = 4096;
 
-  /// What a packet takes from one socket to the other. Zero is a loopback interface: what is sent
-  /// has arrived when send() returns.
+  /// What a packet takes from one TCP socket to the other, if it is more than the profile's
+  /// loopback_delay. Zero is Linux's loopback interface: what is sent has arrived when send()
+  /// returns.
   Duration latency = Duration::zero();
+  /// Each packet takes up to so much longer, at random; packets of one connection don't overtake
+  /// each other.
+  Duration latency_jitter = Duration::zero();
+  /// How long a receiver may wait before it acknowledges data (RFC 1122 4.2.3.2). Above zero, a
+  /// sender without TCP_NODELAY holds back a small segment while another one is not acknowledged
+  /// (Nagle's algorithm, RFC 896). Zero: data is acknowledged at once.
+  Duration delayed_ack = Duration::zero();
   /// The virtual time that passes with each system call. Zero makes times exact, and a program that
   /// waits for the time without sleeping wait for ever.
   Duration call_time = std::chrono::microseconds(1);
@@ -75,10 +83,6 @@ struct KernelOptions {
   /// The machine's addresses beside 127.0.0.0/8 and ::1. Others can't be bound, and connecting to
   /// them fails with ENETUNREACH, unless silence() says that somebody is there who keeps silent.
   std::vector<platform::Endpoint> addresses = {};
-  /// Accepted sockets inherit O_NONBLOCK from their listener, as on BSD systems, instead of having
-  /// no flags, as on Linux.
-  bool accept_inherits_flags = false;
-
   /// The wall clock's time at the beginning, since 1970.
   Duration wall_clock = std::chrono::hours(24 * 365 * 50);
 };

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,25 @@ Machine::~Machine() {
   for (auto& [fd, file] : std::exchange(outside, {})) file->descriptor_closed(fd);
   clock.cancel_all();
   network.forget_all();
+}
+
+Duration Machine::packet_delay() {
+  const Duration least = std::max(options.latency, options.profile.loopback_delay);
+  const auto jitter = static_cast<std::uint64_t>(options.latency_jitter.count());
+  return jitter == 0 ? least : least + Duration(static_cast<Duration::rep>(random.up_to(jitter)));
+}
+
+// As tstohz() of the BSDs counts: the ticks that cover the timeout, and one more, for the present
+// tick is under way already.
+MonotonicTime Machine::end_of_wait(Duration timeout) const {
+  const Duration tick = options.profile.tick;
+  const MonotonicTime exact = saturating_add(clock.now(), timeout);
+  if (tick == Duration::zero() || timeout <= Duration::zero() || exact == MonotonicTime::max()) {
+    return exact;
+  }
+  const Duration since_tick = clock.now().time_since_epoch() % tick;
+  const Duration::rep ticks = (timeout - Duration(1)) / tick + 2;
+  return saturating_add(clock.now() - since_tick, ticks * tick);
 }
 
 std::shared_ptr<File> Machine::find(int fd) {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "pollard/base/clock.h"
 #include "pollard/base/random.h"
 #include "pollard/platform/sim/clock.h"
 #include "pollard/platform/sim/descriptor_table.h"
@@ -25,6 +26,11 @@ struct Machine {
 
   /// The file behind a number: ours, or a stand-in for one of the real kernel's. Null: EBADF.
   [[nodiscard]] std::shared_ptr<File> find(int fd);
+
+  /// What the next packet takes from one TCP socket to the other.
+  [[nodiscard]] Duration packet_delay();
+  /// When a wait with this timeout ends: at a tick of the profile's clock.
+  [[nodiscard]] MonotonicTime end_of_wait(Duration timeout) const;
 
   const KernelOptions options;
   std::uint64_t calls = 0;

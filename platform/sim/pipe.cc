@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pollard/platform/sim/machine.h"
+
 namespace pollard::sim {
 namespace {
 constexpr std::size_t kAtomic = 4096;  // PIPE_BUF
@@ -28,7 +30,10 @@ std::uint32_t PipeEnd::poll() {
     if (shared_->writer == nullptr) bits |= kEpollHangup;
   } else {
     if (room() >= least_room()) bits |= kWritable;
-    if (shared_->reader == nullptr) bits |= kEpollError;
+    if (shared_->reader == nullptr) {
+      const bool linux = machine().options.profile.poll_hints == PollHints::kAll;
+      bits |= linux ? kEpollError : kWritable | kEpollHangup;
+    }
   }
   return bits;
 }
@@ -56,6 +61,7 @@ std::ptrdiff_t PipeEnd::read(std::span<std::byte> space) {
   const bool was_full = room() < least_room();
   const std::size_t count = shared_->bytes.copy_front(space);
   shared_->bytes.drop(count);
+  if (machine().options.profile.pipe_edge_after_read) notify({.read_filter = true});
   if (shared_->writer != nullptr) {
     // Linux wakes a writer that had no room; a filter wants to know of any.
     const bool has_room = room() >= least_room();

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "pollard/platform/sim/machine.h"
+#include "pollard/platform/sim/socket.h"
 
 namespace pollard::sim {
 namespace {
@@ -24,12 +25,27 @@ short to_poll(std::uint32_t bits) {
   return static_cast<short>(ready);
 }
 
+// poll's bits of a file, as the system has them. Where they come from the same place as kqueue's
+// filters, a socket's hints are few.
+std::uint32_t poll_bits(const Machine& machine, File& file) {
+  const PollHints hints = machine.options.profile.poll_hints;
+  if (hints == PollHints::kAll || dynamic_cast<Socket*>(&file) == nullptr) return file.poll();
+  const FilterState read = file.read_filter();
+  const FilterState write = file.write_filter();
+  std::uint32_t bits = file.poll() & kEpollUrgent;
+  if (read.active) bits |= kReadable;
+  if (write.active) bits |= kWritable;
+  if (machine.options.profile.has_poll_peer_end && read.end) bits |= kEpollPeerEnd;
+  if (hints == PollHints::kBothEnds && read.end && write.end) bits |= kEpollHangup;
+  return bits;
+}
+
 short poll_record(Machine& machine, const PollRecord& record) {
   if (record.fd < 0) return 0;
   const std::shared_ptr<File> file = machine.find(record.fd);
   if (file == nullptr) return platform::kPollInvalid;
   constexpr int kUnasked = platform::kPollError | platform::kPollHangup | platform::kPollInvalid;
-  return static_cast<short>(to_poll(file->poll()) & (record.events | kUnasked));
+  return static_cast<short>(to_poll(poll_bits(machine, *file)) & (record.events | kUnasked));
 }
 
 bool has(const SelectWord* set, int fd) {
@@ -65,7 +81,7 @@ int select_now(Machine& machine, int limit, const SelectSets& asked, const Selec
     if (!reads && !writes && !excepts) continue;
     const std::shared_ptr<File> file = machine.find(fd);
     if (file == nullptr) return -EBADF;
-    const std::uint32_t bits = file->poll();
+    const std::uint32_t bits = poll_bits(machine, *file);
     if (reads && (bits & kSelectReadable) != 0) count += put(found.readable, fd);
     if (writes && (bits & kSelectWritable) != 0) count += put(found.writable, fd);
     if (excepts && (bits & kSelectExceptional) != 0) count += put(found.exceptional, fd);

@@ -24,6 +24,7 @@ Profile with_kqueue(std::string_view name) {
   profile.accept_reports_aborted = true;            // run on NetBSD; accept(2) of each
   profile.connect_again_tells_success = false;      // run on NetBSD; soconnect() of each
   profile.reset_after_end_is_epipe = false;         // run on NetBSD
+  profile.has_poll_peer_end = false;                // <sys/poll.h> of each but FreeBSD
   profile.has_abstract_names = false;               // unix(4) of each
   profile.balances_reuse_port = false;              // FreeBSD's SO_REUSEPORT_LB alone balances
   profile.unnamed_unix_size = 16;                   // uipc_usrreq.c of FreeBSD, OpenBSD, XNU
@@ -42,6 +43,7 @@ Profile freebsd() {
   profile.close_with_unread_resets = false;                 // tcp_usrclosed()
   profile.tcp_send_buffer = 32768;                          // net.inet.tcp.sendspace
   profile.tcp_receive_buffer = 65536;                       // net.inet.tcp.recvspace
+  profile.has_poll_peer_end = true;                         // poll(2)
   profile.balances_reuse_port = true;                       // SO_REUSEPORT_LB: setsockopt(2)
   profile.poll_hints = PollHints::kBothEnds;                // sopoll_generic()
   profile.readerless_pipe = ReaderlessPipe::kRefusedEpipe;  // pipe_kqfilter()

@@ -78,6 +78,7 @@ struct Profile {
   bool has_abstract_names = true;           ///< Unix-domain names that begin with NUL
   std::size_t unnamed_unix_size = 2;        ///< length of the address of an unnamed Unix peer
   PollHints poll_hints = PollHints::kAll;   ///< of sockets
+  bool has_poll_peer_end = true;            ///< POLLRDHUP
 
   // kqueue.
   ReaderlessPipe readerless_pipe = ReaderlessPipe::kRefusedEpipe;  ///< see there

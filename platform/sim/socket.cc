@@ -11,8 +11,9 @@
 namespace pollard::sim {
 namespace {
 
-// Linux gives what was asked for twice over, for its own records, and no less and no more than
-// this (net.core.wmem_max and rmem_max, and what tcp_sock needs to work at all).
+// Linux gives what was asked for twice over, for its own records (Profile::buffer_factor), and no
+// less and no more than this (net.core.wmem_max and rmem_max, and what tcp_sock needs to work at
+// all).
 constexpr std::size_t kLeastSend = 4608;
 constexpr std::size_t kLeastReceive = 2304;
 constexpr std::size_t kMostAsked = 212992;
@@ -27,8 +28,12 @@ int answer(const Value& value, std::span<std::byte> space, std::size_t& size) {
 }  // namespace
 
 Socket::Socket(Machine& machine, int domain) : File(machine), domain_(domain) {
-  options_.send_buffer = machine.options.send_buffer;
-  options_.receive_buffer = machine.options.receive_buffer;
+  const KernelOptions& given = machine.options;
+  const Profile& profile = given.profile;
+  const std::size_t send = is_tcp() ? profile.tcp_send_buffer : profile.unix_buffer;
+  options_.send_buffer = given.send_buffer != 0 ? given.send_buffer : send;
+  options_.receive_buffer =
+      given.receive_buffer != 0 ? given.receive_buffer : profile.tcp_receive_buffer;
 }
 
 bool* Socket::flag(int level, int name) {
@@ -71,6 +76,13 @@ int Socket::set_option(int level, int name, std::span<const std::byte> value) {
   if (value.size() < sizeof number) return -EINVAL;
   std::memcpy(&number, value.data(), sizeof number);
   if (bool* const on = flag(level, name)) {
+    const Profile& profile = machine().options.profile;
+    if (on == &options_.ipv6_only && number == 0 && !profile.ipv6_only_can_be_cleared) {
+      return -EINVAL;
+    }
+    // Such a system has the option, and nothing balances: the library knows that from its headers,
+    // which are Linux's here, so the call says it.
+    if (on == &options_.reuse_port && !profile.balances_reuse_port) return -EOPNOTSUPP;
     *on = number != 0;
     return 0;
   }
@@ -87,7 +99,8 @@ int Socket::set_option(int level, int name, std::span<const std::byte> value) {
 
 int Socket::set_buffer(std::size_t& buffer, int bytes, std::size_t least) {
   const auto asked = static_cast<std::size_t>(std::max(bytes, 0));
-  buffer = std::max(least, 2 * std::min(asked, kMostAsked));
+  const std::size_t factor = machine().options.profile.buffer_factor;
+  buffer = std::max(least, factor * std::min(asked, kMostAsked));
   buffers_changed();
   return 0;
 }

@@ -27,6 +27,9 @@ struct SocketOptions {
   std::size_t receive_buffer = 0;
 };
 
+/// SO_SNDLOWAT of the systems where it says from when on a socket is writable.
+inline constexpr std::size_t kLowWaterMark = 2048;
+
 /// What a file that isn't a socket answers with ENOTSOCK.
 class Socket : public File {
  public:

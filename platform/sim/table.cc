@@ -35,6 +35,8 @@ Machine& machine() {
   return *machine;
 }
 
+const Profile& profile() { return machine().options.profile; }
+
 const SystemCalls& real() { return platform::real_system_calls(); }
 
 // Numbers below ours belong to the real kernel.
@@ -145,20 +147,27 @@ int sim_fcntl(int fd, int command, int argument) {
   }
 }
 
-int sim_pipe2(int fds[2], int flags) {
+int make_pipe(int fds[2], int flags) {
   Machine& kernel = machine();
   Entry entry(kernel);
   if (const int full = kernel.descriptors.room_for(2, 2); full != 0) return full;
-  const PipeEnd::Ends ends = PipeEnd::make(kernel, kernel.options.pipe_buffer);
+  const KernelOptions& options = kernel.options;
+  const PipeEnd::Ends ends = PipeEnd::make(
+      kernel, options.pipe_buffer != 0 ? options.pipe_buffer : options.profile.pipe_buffer);
   ends.read->nonblocking = ends.write->nonblocking = (flags & O_NONBLOCK) != 0;
   fds[0] = kernel.descriptors.open(ends.read, (flags & O_CLOEXEC) != 0);
   fds[1] = kernel.descriptors.open(ends.write, (flags & O_CLOEXEC) != 0);
   return 0;
 }
 
-int sim_pipe(int fds[2]) { return sim_pipe2(fds, 0); }
+int sim_pipe(int fds[2]) { return make_pipe(fds, 0); }
+
+int sim_pipe2(int fds[2], int flags) {
+  return profile().has_pipe2 ? make_pipe(fds, flags) : -ENOSYS;
+}
 
 int sim_eventfd(unsigned initial, int flags) {
+  if (!profile().has_eventfd) return -ENOSYS;
   Machine& kernel = machine();
   Entry entry(kernel);
   // EFD_SEMAPHORE is 1 wherever there is an eventfd; the other two are O_NONBLOCK and O_CLOEXEC.
@@ -201,7 +210,9 @@ std::optional<platform::Endpoint> read_address(const sockaddr* address, socklen_
 
 void write_address(const platform::Endpoint& endpoint, sockaddr* address, socklen_t* size) {
   if (address == nullptr || size == nullptr) return;
-  const platform::SocketAddress own = platform::to_socket_address(endpoint);
+  platform::SocketAddress own = platform::to_socket_address(endpoint);
+  const bool unnamed = endpoint.family == platform::Family::kUnix && endpoint.path_view().empty();
+  if (unnamed) own.size = static_cast<socklen_t>(profile().unnamed_unix_size);
   std::memcpy(address, &own.storage, std::min(*size, own.size));
   *size = own.size;
 }
@@ -227,8 +238,8 @@ int accept_with(int fd, sockaddr* address, socklen_t* size, int flags) {
     });
     if (accepted.error != 0) return accepted.error;
     Socket& made = *accepted.socket;
-    made.nonblocking =
-        (flags & kNonblock) != 0 || (kernel.options.accept_inherits_flags && listener.nonblocking);
+    made.nonblocking = (flags & kNonblock) != 0 ||
+                       (kernel.options.profile.accept_inherits_flags && listener.nonblocking);
     platform::Endpoint peer;
     if (made.peer_name(peer) != 0) peer = made.local_name();  // reset before it was accepted
     write_address(peer, address, size);
@@ -240,7 +251,7 @@ int sim_accept(int fd, sockaddr* address, socklen_t* size) {
   return accept_with(fd, address, size, 0);
 }
 int sim_accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
-  return accept_with(fd, address, size, flags);
+  return profile().has_accept4 ? accept_with(fd, address, size, flags) : -ENOSYS;
 }
 
 int sim_connect(int fd, const sockaddr* address, socklen_t size) {
@@ -251,7 +262,8 @@ int sim_connect(int fd, const sockaddr* address, socklen_t size) {
         entry.block_unless(socket.nonblocking, [&] { return socket.connect(*endpoint); });
     if (begun != -EINPROGRESS || socket.nonblocking) return begun;
     entry.wait(std::nullopt, [&] { return socket.is_connecting() ? 0 : 1; });
-    return socket.connect(*endpoint);
+    const int ended = socket.connect(*endpoint);
+    return ended == -EISCONN ? 0 : ended;
   });
 }
 
@@ -359,13 +371,12 @@ std::ptrdiff_t sim_sendfile(int fd, int file, std::int64_t offset, std::size_t s
 
 std::optional<MonotonicTime> deadline_after(const Machine& kernel, const timespec* timeout) {
   if (timeout == nullptr) return std::nullopt;
-  const Duration interval = std::chrono::seconds(timeout->tv_sec) + Duration(timeout->tv_nsec);
-  return saturating_add(kernel.clock.now(), interval);
+  return kernel.end_of_wait(std::chrono::seconds(timeout->tv_sec) + Duration(timeout->tv_nsec));
 }
 
 std::optional<MonotonicTime> deadline_after(const Machine& kernel, int milliseconds) {
   if (milliseconds < 0) return std::nullopt;
-  return saturating_add(kernel.clock.now(), std::chrono::milliseconds(milliseconds));
+  return kernel.end_of_wait(std::chrono::milliseconds(milliseconds));
 }
 
 bool is_valid(const timespec* timeout) {
@@ -374,6 +385,7 @@ bool is_valid(const timespec* timeout) {
 }
 
 int sim_epoll_create1(int flags) {
+  if (!profile().has_epoll) return -ENOSYS;
   Machine& kernel = machine();
   Entry entry(kernel);
   return kernel.descriptors.open(std::make_shared<EpollFile>(kernel), (flags & O_CLOEXEC) != 0);
@@ -412,6 +424,7 @@ int sim_epoll_pwait2(int epoll, platform::EpollEvent* events, int capacity,
 }
 
 int sim_kqueue() {
+  if (!profile().has_kqueue) return -ENOSYS;
   Machine& kernel = machine();
   Entry entry(kernel);
   return kernel.descriptors.open(std::make_shared<KqueueFile>(kernel), false);
@@ -431,11 +444,21 @@ int sim_kevent(int queue, const platform::KernelEvent* changes, int change_count
   return entry.wait(deadline_after(kernel, timeout), [&] { return file->collect(space); });
 }
 
+// When a wait of poll or select ends: now, where the system sometimes cuts short ones.
+std::optional<MonotonicTime> deadline_of_poll(Machine& kernel, auto timeout) {
+  constexpr std::uint64_t kOneIn = 8;  // NetBSD: 2 of 300; a test should meet it sooner
+  const auto deadline = deadline_after(kernel, timeout);
+  const Profile& profile = kernel.options.profile;
+  if (!profile.short_waits_end_early || !deadline.has_value()) return deadline;
+  const bool is_short = *deadline <= saturating_add(kernel.clock.now(), 2 * profile.tick);
+  return is_short && kernel.random.up_to(kOneIn - 1) == 0 ? kernel.clock.now() : deadline;
+}
+
 int wait_for_poll(pollfd* records, std::size_t count, auto timeout) {
   Machine& kernel = machine();
   Entry entry(kernel);
   ++kernel.waits;
-  return entry.wait(deadline_after(kernel, timeout), [&] {
+  return entry.wait(deadline_of_poll(kernel, timeout), [&] {
     return poll_now(kernel, {records, count});
   });
 }
@@ -445,6 +468,7 @@ int sim_poll(pollfd* records, std::size_t count, int milliseconds) {
 }
 
 int sim_ppoll(pollfd* records, std::size_t count, const timespec* timeout) {
+  if (!profile().has_ppoll) return -ENOSYS;
   return is_valid(timeout) ? wait_for_poll(records, count, timeout) : -EINVAL;
 }
 
@@ -462,7 +486,7 @@ int sim_pselect(int limit, void* readable, void* writable, void* exceptional,
       (static_cast<std::size_t>(limit) + platform::kSelectWordBits - 1) / platform::kSelectWordBits;
   std::array<std::vector<SelectWord>, 3> found;
   for (std::vector<SelectWord>& set : found) set.resize(words);
-  const int count = entry.wait(deadline_after(kernel, timeout), [&] {
+  const int count = entry.wait(deadline_of_poll(kernel, timeout), [&] {
     return select_now(kernel, limit, {sets[0], sets[1], sets[2]},
                       {found[0].data(), found[1].data(), found[2].data()});
   });

@@ -11,6 +11,13 @@ namespace {
 // A SYN that is not answered is sent again after one second, two more, four more … (RFC 6298).
 constexpr Duration kFirstRetry = std::chrono::seconds(1);
 
+// What fits into an Ethernet frame.
+constexpr std::size_t kSegment = 1460;
+
+bool acknowledges_late(const Machine& machine) {
+  return machine.options.delayed_ack > Duration::zero();
+}
+
 template <class Happen>
 void after(Machine& machine, Duration delay, Happen happen) {
   if (delay <= Duration::zero()) {
@@ -31,7 +38,7 @@ void TcpSocket::send_syn() {
 // The way there and back again is one delay: nobody sees the moment between.
 void TcpSocket::syn_arrived() {
   retry_.reset();
-  const Duration there_and_back = 2 * machine().options.latency;
+  const Duration there_and_back = 2 * machine().packet_delay();
   const Route route = machine().network.route(peer_address_);
   TcpSocket* const listener = machine().network.listener_for(peer_address_, local_);
   const auto refused = [weak = std::weak_ptr(self())] {
@@ -80,12 +87,13 @@ void TcpSocket::make_connection(TcpSocket& listener) {
   peer_ = other;
   machine().network.share_port(*other, other->local_.port);
   machine().network.keep(other);
-  const Duration latency = machine().options.latency;
+  const Duration latency = machine().packet_delay();
   after(machine(), 2 * latency, [weak = std::weak_ptr(self())] {
     const auto alive = weak.lock();
     if (alive != nullptr && alive->state_ == State::kConnecting) alive->established();
   });
-  after(machine(), 3 * latency,
+  // A loopback interface hands on the last packet of the handshake before anyone runs.
+  after(machine(), 2 * latency + machine().options.latency,
         [weak = std::weak_ptr(other), door = std::weak_ptr(listener.self())] {
           if (const auto alive = weak.lock()) alive->join(door);
         });
@@ -107,6 +115,8 @@ void TcpSocket::established() {
 void TcpSocket::join(const std::weak_ptr<TcpSocket>& listener) {
   const auto door = listener.lock();
   if (door == nullptr || !door->is_listening()) return send_reset();
+  const bool full = door->newcomers_.size() > door->backlog_;
+  if (full && machine().options.profile.full_queue_resets) return send_reset();
   door->newcomers_.push_back(self());
   door->notify(kInput);
 }
@@ -146,10 +156,11 @@ bool TcpSocket::transmit_one(const std::shared_ptr<TcpSocket>& peer) {
     const std::size_t space = peer->options().receive_buffer;
     const std::size_t window = peer->orphan_ ? front.size() : space - std::min(space, filled);
     const auto sent = front.first(std::min(front.size(), window));
-    if (sent.empty()) return false;
+    if (sent.empty() || holds_back(sent.size())) return false;
     Packet packet{.bytes = {sent.begin(), sent.end()}};
     outgoing_.drop(sent.size());
     in_flight_ += packet.bytes.size();
+    if (acknowledges_late(machine())) unacknowledged_ += packet.bytes.size();
     deliver(peer, std::move(packet));
     return true;
   }
@@ -161,7 +172,10 @@ bool TcpSocket::transmit_one(const std::shared_ptr<TcpSocket>& peer) {
 }
 
 void TcpSocket::deliver(const std::shared_ptr<TcpSocket>& peer, Packet packet) {
-  after(machine(), machine().options.latency,
+  const MonotonicTime now = machine().clock.now();
+  packet.acknowledged = std::exchange(owed_, 0);  // it rides along
+  last_arrival_ = std::max(last_arrival_, saturating_add(now, machine().packet_delay()));
+  after(machine(), last_arrival_ - now,
         [from = self(), weak = std::weak_ptr(peer), packet = std::move(packet)] {
           from->in_flight_ -= packet.bytes.size();
           if (const auto to = weak.lock()) to->arrive(packet);
@@ -169,18 +183,47 @@ void TcpSocket::deliver(const std::shared_ptr<TcpSocket>& peer, Packet packet) {
         });
 }
 
+// Nagle's algorithm: one small segment at most is on its way, unless the end comes behind it.
+bool TcpSocket::holds_back(std::size_t bytes) const {
+  return unacknowledged_ > 0 && bytes < kSegment && !options().no_delay && !end_queued_;
+}
+
+void TcpSocket::acknowledge_later(std::size_t bytes) {
+  if (!acknowledges_late(machine()) || bytes == 0) return;
+  owed_ += bytes;
+  if (owed_ >= 2 * kSegment) return acknowledge();  // RFC 1122 4.2.3.2
+  if (owed_due_.has_value()) return;
+  owed_due_ =
+      machine().clock.schedule(machine().options.delayed_ack, [weak = std::weak_ptr(self())] {
+        const auto alive = weak.lock();
+        if (alive == nullptr) return;
+        alive->owed_due_.reset();
+        alive->acknowledge();
+      });
+}
+
+void TcpSocket::acknowledge() {
+  const auto peer = peer_.lock();
+  if (peer != nullptr && owed_ > 0) deliver(peer, {});
+}
+
 void TcpSocket::arrive(const Packet& packet) {
   const auto alive = self();
+  unacknowledged_ -= std::min(unacknowledged_, packet.acknowledged);
+  if (packet.acknowledged > 0) transmit();
   if (state_ == State::kOver) return;
   if (packet.reset) return arrive_reset();
   if (packet.end) {
     end_received_ = true;
     receiving_ended_ = true;
     if (end_sent_) finish();
-    // The other direction goes on: nothing new for those who write.
-    return notify({.bits = UINT32_MAX, .read_filter = true});
+    // The other direction goes on: nothing new for those who write, unless it has ended before.
+    const bool both = sending_ended_ && machine().options.profile.edge_when_both_ends_shut;
+    return notify({.bits = UINT32_MAX, .read_filter = true, .write_filter = both});
   }
+  if (packet.bytes.empty() && !packet.urgent.has_value()) return;  // an acknowledgement alone
   arrive_data(packet);
+  acknowledge_later(packet.bytes.size());
 }
 
 void TcpSocket::arrive_data(const Packet& packet) {
@@ -195,7 +238,8 @@ void TcpSocket::arrive_data(const Packet& packet) {
 
 void TcpSocket::arrive_reset() {
   if (state_ == State::kConnecting) return fail(ECONNREFUSED);
-  fail(end_received_ ? EPIPE : ECONNRESET);
+  const bool pipe = end_received_ && machine().options.profile.reset_after_end_is_epipe;
+  fail(pipe ? EPIPE : ECONNRESET);
 }
 
 void TcpSocket::made_room() {

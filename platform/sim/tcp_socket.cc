@@ -72,7 +72,12 @@ std::size_t TcpSocket::room() const {
 
 // Linux calls a socket writable from a third of free space on. kqueue's filter follows that instead
 // of a low-water mark of its own, for a kernel has one idea of writable.
-bool TcpSocket::has_ample_room() const { return 2 * room() >= outgoing_.size() + in_flight_; }
+bool TcpSocket::has_ample_room() const {
+  if (machine().options.profile.writable_from == WritableFrom::kLowWater) {
+    return room() >= std::min(kLowWaterMark, options().send_buffer);
+  }
+  return 2 * room() >= outgoing_.size() + in_flight_;
+}
 
 int TcpSocket::bind(const Endpoint& address) {
   if (bound_ || state_ != State::kFresh) return -EINVAL;
@@ -123,7 +128,8 @@ int TcpSocket::finish_connect() {
     const int error = take_error();
     return error != 0 ? -error : -ECONNABORTED;
   }
-  const bool news = state_ == State::kConnected && !std::exchange(told_connected_, true);
+  const bool tells = machine().options.profile.connect_again_tells_success;
+  const bool news = tells && state_ == State::kConnected && !std::exchange(told_connected_, true);
   return news ? 0 : -EISCONN;
 }
 
@@ -159,6 +165,10 @@ Socket::Accepted TcpSocket::accept() {
   if (newcomers_.empty()) return {.error = -EAGAIN};
   std::shared_ptr<TcpSocket> newcomer = std::move(newcomers_.front());
   newcomers_.pop_front();
+  const Profile& profile = machine().options.profile;
+  if (profile.listener_edge_after_accept && !newcomers_.empty()) notify(kInput);
+  const bool was_reset = newcomer->state_ == State::kOver && newcomer->error_ != 0;
+  if (was_reset && profile.accept_reports_aborted) return {.error = -ECONNABORTED};
   return {.socket = std::move(newcomer)};
 }
 
@@ -177,7 +187,11 @@ int TcpSocket::shutdown(int how) {
   const auto alive = self();
   if (reads) receiving_ended_ = true;
   if (writes) end_sending();
-  notify({.bits = UINT32_MAX, .read_filter = reads, .write_filter = writes});
+  const bool both = sending_ended_ && receiving_ended_;
+  const bool tells_both = both && machine().options.profile.edge_when_both_ends_shut;
+  notify({.bits = UINT32_MAX,
+          .read_filter = reads || tells_both,
+          .write_filter = writes || tells_both});
   return 0;
 }
 
@@ -240,7 +254,8 @@ std::ptrdiff_t TcpSocket::send(std::span<const std::byte> bytes, int flags) {
   return sent == 0 && !bytes.empty() ? -EAGAIN : static_cast<std::ptrdiff_t>(sent);
 }
 
-// Unread data, or a linger time of zero, makes a reset of the end (RFC 2525, 2.17).
+// A linger time of zero makes a reset of the end; on some systems unread data does, too (RFC 2525,
+// 2.17).
 void TcpSocket::closed() {
   const auto alive = self();
   orphan_ = true;
@@ -253,7 +268,8 @@ void TcpSocket::closed() {
     case State::kConnecting: send_reset(); break;
     case State::kConnected: {
       const bool at_once = options().lingering.l_onoff != 0 && options().lingering.l_linger == 0;
-      if (at_once || incoming_.size() > 0) return send_reset();
+      const bool unread_resets = machine().options.profile.close_with_unread_resets;
+      if (at_once || (unread_resets && incoming_.size() > 0)) return send_reset();
       return end_sending();
     }
     case State::kFresh:

@@ -62,8 +62,9 @@ class TcpSocket final : public Socket {
   struct Packet {
     std::vector<std::byte> bytes;
     std::optional<std::byte> urgent;
-    bool end = false;    // FIN
-    bool reset = false;  // RST
+    bool end = false;              // FIN
+    bool reset = false;            // RST
+    std::size_t acknowledged = 0;  // bytes of the other direction; with KernelOptions::delayed_ack
   };
 
   std::shared_ptr<TcpSocket> self() {
@@ -94,7 +95,10 @@ class TcpSocket final : public Socket {
   void cancel_retry();
   void transmit();
   bool transmit_one(const std::shared_ptr<TcpSocket>& peer);
+  [[nodiscard]] bool holds_back(std::size_t bytes) const;
   void deliver(const std::shared_ptr<TcpSocket>& peer, Packet packet);
+  void acknowledge_later(std::size_t bytes);
+  void acknowledge();
   void arrive(const Packet& packet);
   void arrive_data(const Packet& packet);
   void arrive_reset();
@@ -125,9 +129,13 @@ class TcpSocket final : public Socket {
   std::weak_ptr<TcpSocket> peer_;
   ByteQueue outgoing_;
   ByteQueue incoming_;
-  std::size_t in_flight_ = 0;     // bytes sent, and not arrived yet
-  bool sending_ended_ = false;    // by us, or by a reset
-  bool receiving_ended_ = false;  // by the peer, by us, or by a reset
+  std::size_t in_flight_ = 0;              // bytes sent, and not arrived yet
+  MonotonicTime last_arrival_{};           // of what was sent: packets don't overtake each other
+  std::size_t unacknowledged_ = 0;         // bytes sent; with KernelOptions::delayed_ack
+  std::size_t owed_ = 0;                   // bytes received, and not acknowledged yet; likewise
+  std::optional<Clock::Ticket> owed_due_;  // when they are at the latest
+  bool sending_ended_ = false;             // by us, or by a reset
+  bool receiving_ended_ = false;           // by the peer, by us, or by a reset
   bool end_queued_ = false;
   bool end_sent_ = false;
   bool end_received_ = false;

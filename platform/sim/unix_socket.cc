@@ -83,6 +83,9 @@ std::size_t UnixSocket::room() const {
 // Linux calls a Unix-domain socket writable while at most a quarter of its buffer is used; kqueue's
 // filter follows that.
 bool UnixSocket::has_ample_room() const {
+  if (machine().options.profile.writable_from == WritableFrom::kLowWater) {
+    return room() >= std::min(kLowWaterMark, options().send_buffer);
+  }
   return 4 * (options().send_buffer - room()) <= options().send_buffer;
 }
 
@@ -90,6 +93,8 @@ int UnixSocket::bind(const Endpoint& address) {
   if (address.family != Family::kUnix || !name_.empty()) return -EINVAL;
   Network& network = machine().network;
   std::string name(address.path_view());
+  const bool abstract = name.empty() || name.starts_with('\0');
+  if (abstract && !machine().options.profile.has_abstract_names) return -EINVAL;
   if (name.empty()) {  // the kernel chooses an abstract name
     do {
       name.assign(1, '\0');
@@ -211,7 +216,7 @@ void UnixSocket::closed() {
 
 void UnixSocket::peer_closed(bool with_unread) {
   sending_ended_ = receiving_ended_ = true;
-  if (with_unread) error_ = ECONNRESET;
+  if (with_unread && machine().options.profile.close_with_unread_resets) error_ = ECONNRESET;
   notify(kEverything);
 }
 

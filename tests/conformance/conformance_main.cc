@@ -22,7 +22,7 @@ void list_promises(std::ostream& out) {
 }
 
 int run_all(const ProgramOptions& options, const std::string& promise) {
-  const KernelInForce kernel(options.kernel);
+  const KernelInForce kernel(options);
   CheckWatchdog watchdog(std::chrono::seconds(60));
   const Report report =
       run(subjects_of(options.pollers),

@@ -1,10 +1,12 @@
-// What the programs of the conformance kit have in common: --poller=NAMES and --kernel=real|sim.
+// What the programs of the conformance kit have in common: --poller=NAMES, --kernel=real|sim and
+// --profile=SYSTEM.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pollard/platform/process.h"
@@ -17,6 +19,7 @@ namespace pollard::conformance {
 struct ProgramOptions {
   std::string pollers;
   std::string kernel = "real";
+  std::string profile;
 };
 
 inline void add_options(CLI::App& app, ProgramOptions& options) {
@@ -25,6 +28,10 @@ inline void add_options(CLI::App& app, ProgramOptions& options) {
   app.add_option("--kernel", options.kernel, "real, or sim: the simulated one, where all work")
       ->check(CLI::IsMember({"real", "sim"}))
       ->capture_default_str();
+  std::vector<std::string> profiles;
+  for (const std::string_view name : sim::profile_names()) profiles.emplace_back(name);
+  app.add_option("--profile", options.profile, "the system that the simulated kernel answers like")
+      ->check(CLI::IsMember(profiles));
 }
 
 /// Each of the names that the user wrote, or all that work on the kernel in force.
@@ -41,17 +48,22 @@ inline std::vector<Subject> subjects_of(const std::string& names) {
 /// The kernel that was asked for, in force while it lives.
 class KernelInForce {
  public:
-  explicit KernelInForce(const std::string& name) {
+  explicit KernelInForce(const ProgramOptions& options) : profile_(options.profile) {
     platform::raise_descriptor_limit(8192);
-    if (name == "sim") simulated_ = std::make_unique<sim::Kernel>();
+    if (options.kernel != "sim") return;
+    sim::KernelOptions machine;
+    if (!profile_.empty()) machine.profile = *sim::profile_named(profile_);
+    simulated_ = std::make_unique<sim::Kernel>(machine);
   }
 
   /// "Linux 6.1.0 x86_64, real kernel".
   [[nodiscard]] std::string describe() const {
-    return simulated_ == nullptr ? system_name() + ", real kernel" : "simulated kernel";
+    if (simulated_ == nullptr) return system_name() + ", real kernel";
+    return "simulated kernel" + (profile_.empty() ? "" : ", profile " + profile_);
   }
 
  private:
+  std::string profile_;
   std::unique_ptr<sim::Kernel> simulated_;
 };
 

@@ -41,7 +41,7 @@ int main(int argc, char** argv) try {
   app.add_option("--compare", compare, "prints where the table differs from the one in this file");
   CLI11_PARSE(app, argc, argv);
 
-  const KernelInForce kernel(options.kernel);
+  const KernelInForce kernel(options);
   Table table = take_table(subjects_of(options.pollers));
   table.system = kernel.describe();
   if (!compare.empty()) return print_differences(compare, table);

@@ -486,7 +486,9 @@ BOOST_AUTO_TEST_CASE(a_queue_can_be_polled_and_watched) {
 
 BOOST_AUTO_TEST_CASE(accepted_sockets_inherit_their_flags_where_that_is_asked_for) {
   for (const bool inherits : {false, true}) {
-    const Kernel kernel({.accept_inherits_flags = inherits});
+    Profile profile = linux_system();
+    profile.accept_inherits_flags = inherits;
+    const Kernel kernel({.profile = profile});
     const Listener listener = listen_on_loopback();
     const Descriptor client = start_connecting(listener.endpoint);
     const Descriptor accepted(kernel.system_calls().accept(listener.fd.get(), nullptr, nullptr));

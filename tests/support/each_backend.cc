@@ -64,11 +64,22 @@ unit_test::test_suite* suite_named(const std::string& name) {
   return suite;
 }
 
-// Buffers as long as Linux makes them, and calls that take what they really do on a machine that
-// has other things to do as well.
-sim::KernelOptions like_this_machine() {
-  return {
-      .send_buffer = 2621440, .receive_buffer = 393216, .call_time = std::chrono::microseconds(5)};
+std::optional<sim::Profile>& chosen_profile() {
+  static std::optional<sim::Profile> chosen;
+  return chosen;
+}
+
+// Buffers as long as Linux makes them, unless a profile was chosen, and calls that take what they
+// really do on a machine that has other things to do as well.
+sim::KernelOptions simulated_machine() {
+  sim::KernelOptions options{.call_time = std::chrono::microseconds(5)};
+  if (chosen_profile().has_value()) {
+    options.profile = *chosen_profile();
+  } else {
+    options.send_buffer = 2621440;
+    options.receive_buffer = 393216;
+  }
+  return options;
 }
 
 // A suite's worth of backend: under which name it is shown, and on which kernel it runs.
@@ -79,10 +90,12 @@ struct Subject {
 
   [[nodiscard]] std::string reason_against() const {
     std::optional<sim::Kernel> kernel;
-    if (simulated) kernel.emplace();
+    if (simulated) kernel.emplace(simulated_machine());
     return testing::reason_against(entry);
   }
-  [[nodiscard]] bool required() const { return suite == entry.name && is_required(entry.name); }
+  [[nodiscard]] bool required() const {
+    return !simulated && suite == entry.name && is_required(entry.name);
+  }
 };
 
 // A suite that has the name of a real backend, and isn't, says so when it begins.
@@ -112,7 +125,7 @@ void run(const Subject& subject, const Noted& body, Trigger trigger) {
   BOOST_REQUIRE_MESSAGE(!subject.required() || reason.empty(),
                         "a required poller doesn't work: " << reason);
   std::optional<sim::Kernel> kernel;
-  if (subject.simulated) kernel.emplace(like_this_machine());
+  if (subject.simulated) kernel.emplace(simulated_machine());
   body.body({.poller = subject.entry.name, .trigger = trigger});
 }
 
@@ -153,16 +166,26 @@ EachBackend::EachBackend(Backends backends, const char* name, Body body, const c
   noted().push_back({backends, name, std::move(body), file, line, needs_real});
 }
 
+bool choose_profile(std::string_view name) {
+  chosen_profile() = sim::profile_named(name);
+  return chosen_profile().has_value();
+}
+
 void build_backend_suites() {
   if (noted().empty()) return;
   const std::vector<PollerEntry> entries = registered_pollers();
   for (const PollerEntry& entry : entries) {
-    // Real where it can be; both where both can be.
+    // Real where it can be; both where both can be. A profile is of the simulated one alone.
+    if (chosen_profile().has_value()) {
+      add_cases({.entry = entry, .suite = "simulated-" + entry.name, .simulated = true});
+      continue;
+    }
     const bool real = reason_against(entry).empty() || is_required(entry.name);
     if (real) add_cases({.entry = entry, .suite = entry.name});
     add_cases(
         {.entry = entry, .suite = (real ? "simulated-" : "") + entry.name, .simulated = true});
   }
+  if (chosen_profile().has_value()) return;
   for (const std::string& name : required_pollers()) {
     if (std::ranges::find(entries, name, &PollerEntry::name) == entries.end()) add_missing(name);
   }

@@ -19,6 +19,7 @@
 #include <boost/test/unit_test.hpp>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "pollard/poller/poller.h"
 
@@ -46,6 +47,10 @@ class EachBackend {
   EachBackend(Backends backends, const char* name, Body body, const char* file, std::size_t line,
               const char* needs_real = "");
 };
+
+/// Runs the bodies on the simulated kernel alone, which answers like the system of that name:
+/// "netbsd", say. False where there is no such profile. Before build_backend_suites().
+[[nodiscard]] bool choose_profile(std::string_view name);
 
 /// Builds the suites from what was noted and what the registry holds; main() calls it.
 void build_backend_suites();
