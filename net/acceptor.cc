@@ -1,12 +1,14 @@
 #include "pollard/net/acceptor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 
 #include "pollard/base/assert.h"
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
+#include "pollard/platform/failure.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/process.h"
 #include "pollard/platform/socket.h"
@@ -17,8 +19,8 @@ namespace {
 using platform::Result;
 
 // The most connections of one turn. The batch doubles from turn to turn while the backlog fills it,
-// and begins again at one: who comes alone doesn't cost a second accept, only to hear that there is
-// nobody else.
+// and begins again at one: a connection that comes alone doesn't cost a second accept, which would
+// only find that there are no others.
 constexpr unsigned kLargestBatch = 64;
 
 constexpr BackoffOptions kRest = {.initial = std::chrono::milliseconds(10),
@@ -28,8 +30,8 @@ void require(const Result& result, const std::string& call) {
   if (!result.ok()) throw std::system_error(result.error(), call);
 }
 
-// A socket that nobody answers on is a leftover. Connecting to a file is refused too, on Linux; but
-// that is somebody's file.
+// A socket whose connections are refused is a leftover. On Linux, connecting to a file is refused
+// too; but a file is not ours to remove.
 bool is_stale_path(const Address& address) {
   if (!platform::is_socket_path(address.path())) return false;
   const Result probe = platform::open_stream_socket(platform::Family::kUnix);
@@ -39,7 +41,22 @@ bool is_stale_path(const Address& address) {
       .is(std::errc::connection_refused);
 }
 
+bool is_path(const Address& address) {
+  return address.is_unix() && !address.path().starts_with('@');
+}
+
+std::shared_ptr<const AcceptHandlers> share(Acceptor::OnAccept on_accept) {
+  return std::make_shared<const AcceptHandlers>(AcceptHandlers{.on_accept = std::move(on_accept)});
+}
+
 }  // namespace
+
+std::string ListenFailure::to_string() const {
+  std::string text = "listening on " + address.to_string() + " failed: " + error.message();
+  if (!next_attempt.has_value()) return text;
+  const auto delay = std::chrono::ceil<std::chrono::milliseconds>(*next_attempt);
+  return text + "; next attempt in " + std::to_string(delay.count()) + " ms";
+}
 
 // While one runs. The acceptor may be destroyed by what it calls, which must outlive that.
 class Acceptor::Running {
@@ -51,95 +68,135 @@ class Acceptor::Running {
     if (acceptor_ != nullptr) acceptor_->running_ = nullptr;
   }
 
-  void acceptor_destroyed(std::shared_ptr<const OnAccept>&& on_accept) {
+  void acceptor_destroyed(std::shared_ptr<const AcceptHandlers>&& handlers) {
     acceptor_ = nullptr;
-    on_accept_ = std::move(on_accept);
+    handlers_ = std::move(handlers);
   }
   [[nodiscard]] bool has_acceptor() const { return acceptor_ != nullptr; }
 
  private:
   Acceptor* acceptor_;
-  std::shared_ptr<const OnAccept> on_accept_;
+  std::shared_ptr<const AcceptHandlers> handlers_;
 };
 
 Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
                    OnAccept on_accept)
-    : Acceptor(loop, address, options, std::make_shared<const OnAccept>(std::move(on_accept))) {}
+    : Acceptor(loop, address, options, share(std::move(on_accept))) {}
 
 Acceptor::Acceptor(EventLoop& loop, const Address& address, const ListenOptions& options,
-                   std::shared_ptr<const OnAccept> on_accept)
+                   std::shared_ptr<const AcceptHandlers> handlers)
     : Watcher(loop),
       options_(options),
-      on_accept_(std::move(on_accept)),
+      handlers_(std::move(handlers)),
       process_(platform::fork_generation()),
       rest_length_(kRest, 1) {
+  bind(address);
+}
+
+void Acceptor::enter(State next) {
+  const auto allowed = [&] {
+    switch (next) {
+      case State::kBound: return false;
+      case State::kListening: return state_ != State::kListening && state_ != State::kGone;
+      case State::kResting: return state_ == State::kListening;
+      case State::kDeaf: return state_ == State::kListening;
+      case State::kGone: return true;
+    }
+    return false;
+  };
+  POLLARD_ASSERT(allowed(), "the states of an acceptor must follow their diagram");
+  state_ = next;
+}
+
+platform::Descriptor Acceptor::open_socket(const Address& address) const {
   const std::string text = address.to_string();
   if (address.empty()) {
     throw std::system_error(std::make_error_code(std::errc::invalid_argument), "listen on " + text);
   }
   const Result made = platform::open_stream_socket(address.endpoint().family);
   require(made, "socket for " + text);
-  socket_.reset(made.descriptor());
+  platform::Descriptor socket(made.descriptor());
   if (!address.is_unix() && options_.reuse_address) {
-    require(platform::set_reuse_address(socket_.get(), true), "SO_REUSEADDR for " + text);
+    require(platform::set_reuse_address(socket.get(), true), "SO_REUSEADDR for " + text);
   }
   if (options_.reuse_port_balanced) {
     // Old kernels take the option for a Unix-domain socket, whose path then has one owner all the
     // same.
     const Result balanced = address.is_unix() ? Result::failure(std::errc::operation_not_supported)
-                                              : platform::set_reuse_port_balanced(socket_.get());
+                                              : platform::set_reuse_port_balanced(socket.get());
     require(balanced, "balanced SO_REUSEPORT for " + text);
   }
   if (address.is_ipv6()) {
-    require(platform::set_ipv6_only(socket_.get(), options_.ipv6_only), "IPV6_V6ONLY for " + text);
+    const Result set = platform::set_ipv6_only(socket.get(), options_.ipv6_only);
+    // To take IPv4 as well is a wish: OpenBSD refuses it, and its sockets of IPv6 are always alone.
+    if (options_.ipv6_only) require(set, "IPV6_V6ONLY for " + text);
   }
-  bind(address);
+  return socket;
 }
 
+// Leaves the acceptor as it was, but for what it throws about.
 void Acceptor::bind(const Address& address) {
-  Result bound = platform::bind_socket(socket_.get(), address.endpoint());
-  const bool is_path = address.is_unix() && !address.path().starts_with('@');
-  if (is_path && options_.replace_unix_path && bound.is(std::errc::address_in_use) &&
-      is_stale_path(address)) {
+  platform::Descriptor socket = open_socket(address);
+  Result bound = platform::bind_socket(socket.get(), address.endpoint());
+  if (is_path(address) && bound.is(std::errc::address_in_use) &&
+      (owns_path() || (options_.replace_unix_path && is_stale_path(address)))) {
     static_cast<void>(platform::remove_path(address.path()));
-    bound = platform::bind_socket(socket_.get(), address.endpoint());
+    bound = platform::bind_socket(socket.get(), address.endpoint());
   }
   require(bound, "bind " + address.to_string());
-  if (is_path && options_.replace_unix_path) {
+  if (is_path(address)) {
     path_ = platform::identify_path(address.path());
-    // From the first moment: whoever finds that nobody listens takes the path for a leftover.
-    require(platform::listen_socket(socket_.get(), options_.backlog),
-            "listen " + address.to_string());
+    // From the first moment on: another process takes a path without a listener for a leftover.
+    if (options_.replace_unix_path) {
+      require(platform::listen_socket(socket.get(), options_.backlog),
+              "listen " + address.to_string());
+    }
   }
   platform::Endpoint actual;
-  require(platform::local_endpoint(socket_.get(), actual), "getsockname " + address.to_string());
+  require(platform::local_endpoint(socket.get(), actual), "getsockname " + address.to_string());
   address_ = Address(std::move(actual));
+  socket_ = std::move(socket);
+  if (handlers_->on_bound) handlers_->on_bound(socket_.get(), address_);
 }
 
 Acceptor::~Acceptor() {
   stop_watching();
-  if (running_ != nullptr) running_->acceptor_destroyed(std::move(on_accept_));
-  // Unless we are a forked child, where it is still the parent's, or something else lies there now.
-  const bool ours = path_ != platform::PathIdentity{} && process_ == platform::fork_generation();
-  if (ours && platform::identify_path(address_.path()) == path_) {
+  if (running_ != nullptr) running_->acceptor_destroyed(std::move(handlers_));
+  if (options_.replace_unix_path && owns_path()) {
     static_cast<void>(platform::remove_path(address_.path()));
   }
 }
 
+// Not in a forked child, where it is still the parent's, nor when another file lies there now.
+bool Acceptor::owns_path() const {
+  return path_ != platform::PathIdentity{} && process_ == platform::fork_generation() &&
+         platform::identify_path(address_.path()) == path_;
+}
+
 void Acceptor::listen() {
-  if (watching()) return;
+  if (state_ != State::kBound) return;
+  begin_listening();
+}
+
+void Acceptor::begin_listening() {
   require(platform::listen_socket(socket_.get(), options_.backlog),
           "listen " + address_.to_string());
-  take_reserve();
-  if (const std::error_code refused = watch(socket_.get(), Interest::kRead, Trigger::kLevel)) {
+  if (!reserve_) take_reserve();
+  const Interest interest = paused_ ? Interest::kNone : Interest::kRead;
+  if (const std::error_code refused = watch(socket_.get(), interest, Trigger::kLevel)) {
     throw std::system_error(refused, "watching " + address_.to_string());
   }
-  update_interest();
+  enter(State::kListening);
 }
 
 void Acceptor::on_loop_gone() {
+  const bool listened = state_ != State::kBound;
+  enter(State::kGone);
   socket_.reset();
   leave_loop();
+  if (!listened || !handlers_->on_failure) return;
+  const Running running(*this);
+  handlers_->on_failure({.address = address_, .error = Error::kLoopGone});
 }
 
 void Acceptor::take_reserve() {
@@ -148,13 +205,13 @@ void Acceptor::take_reserve() {
 }
 
 void Acceptor::on_ready(Readiness) {
-  if (paused_ || resting_) return;  // since the event was collected
+  if (!accepts()) return;  // since the event was collected
   if (std::exchange(last_turn_, turn()) + 1 < turn()) batch_ = 1;
   Running running(*this);
   for (unsigned count = 0; count < batch_; ++count) {
     const bool more = accept_one();
     if (!running.has_acceptor()) return;
-    if (!more || paused_ || resting_) {
+    if (!more || !accepts()) {
       batch_ = 1;
       return;
     }
@@ -167,40 +224,37 @@ bool Acceptor::accept_one() {
   const Result accepted = platform::accept_socket(socket_.get(), peer);
   if (accepted.would_block()) return false;
   if (!accepted.ok()) return accept_failed(accepted.error());
+  platform::Descriptor socket(accepted.descriptor());
   counts_.accepted.add();
   rest_length_.reset();
   aborted_in_a_row_ = 0;
-  (*on_accept_)(platform::Descriptor(accepted.descriptor()), Address(std::move(peer)));
+  handlers_->on_accept(std::move(socket), Address(std::move(peer)));
   return true;
 }
 
-// True when it is worth trying the next at once.
+// True when it is worth trying the next at once. May destroy the acceptor.
 bool Acceptor::accept_failed(std::error_code error) {
-  const auto is = [&](std::errc other) { return error == other; };
-  // Nothing was wrong with us: a signal, or a peer that left. Linux also reports pending network
-  // errors of the newcomer here (accept(2)).
-  if (is(std::errc::interrupted)) return true;
-  if (is(std::errc::connection_aborted) || is(std::errc::protocol_error) ||
-      is(std::errc::network_down) || is(std::errc::network_unreachable) ||
-      is(std::errc::host_unreachable) || is(std::errc::no_protocol_option) ||
-      is(std::errc::operation_not_supported) || is(std::errc::operation_not_permitted)) {
-    counts_.aborted.add();
-    if (++aborted_in_a_row_ < kLargestBatch) return true;
+  switch (platform::classify(platform::Operation::kAccept, error)) {
+    case platform::FailureKind::kTransient: return true;
+    case platform::FailureKind::kPermanent: go_deaf(error); return false;
+    case platform::FailureKind::kPeer:
+      counts_.aborted.add();
+      if (++aborted_in_a_row_ < kLargestBatch) return true;
+      break;
+    case platform::FailureKind::kShortage:
+    case platform::FailureKind::kUnavailable: break;
   }
-  if (is(std::errc::too_many_files_open)) {
+  if (error == std::errc::too_many_files_open) {
     const Result turned_away = turn_away();
     if (turned_away.ok()) return true;
-    // Nobody is there: without a descriptor to give, accept doesn't look.
+    // No connection waits: without a descriptor to give, accept doesn't look.
     if (turned_away.would_block()) return false;
   }
-  if (log_enabled(LogLevel::kWarning)) {
-    log(LogLevel::kWarning, "accepting on " + address_.to_string() + " pauses: " + error.message());
-  }
-  rest();
+  rest(error);
   return false;
 }
 
-// Gives the reserve up for the newcomer, who is sent away.
+// Gives the reserve up to accept one connection, and closes it.
 Result Acceptor::turn_away() {
   if (!reserve_) take_reserve();
   if (!reserve_) return Result::failure(std::errc::too_many_files_open);
@@ -215,15 +269,61 @@ Result Acceptor::turn_away() {
   return accepted;
 }
 
-void Acceptor::rest() {
-  counts_.pauses.add();
-  resting_ = true;
-  update_interest();
+// The timer comes first: without memory for it nothing has happened, and the next event tries it
+// again.
+void Acceptor::rest(std::error_code error) {
   rest_end_ = loop_or_null()->after(rest_length_.next(), [this] {
-    resting_ = false;
+    enter(State::kListening);
     update_interest();
   });
+  enter(State::kResting);
+  counts_.pauses.add();
+  update_interest();
+  if (log_enabled(LogLevel::kWarning)) {
+    log(LogLevel::kWarning, "accepting on " + address_.to_string() + " pauses: " + error.message());
+  }
 }
+
+// ---- A socket that has ended ----
+
+void Acceptor::go_deaf(std::error_code error) {
+  schedule_next_attempt();
+  enter(State::kDeaf);
+  stop_watching();
+  // Another file may have this number by now.
+  const bool ours = error != std::errc::bad_file_descriptor && error != std::errc::not_a_socket;
+  if (!ours) static_cast<void>(socket_.release());
+  report({.address = address_, .error = error, .next_attempt = next_attempt_});
+}
+
+void Acceptor::schedule_next_attempt() {
+  next_attempt_ = rest_length_.next();
+  rest_end_ = loop_or_null()->after(next_attempt_, [this] { listen_anew(); });
+}
+
+// The old socket ends only now: until then the address was not free for others.
+void Acceptor::listen_anew() {
+  schedule_next_attempt();
+  try {
+    socket_.reset();
+    bind(address_);
+    begin_listening();
+    rest_end_.cancel();
+  } catch (const std::system_error& failed) {
+    report({.address = address_, .error = failed.code(), .next_attempt = next_attempt_});
+  }
+}
+
+// May destroy the acceptor.
+void Acceptor::report(const ListenFailure& failure) {
+  counts_.listen_failures.add();
+  if (!handlers_->on_failure) return log(LogLevel::kError, failure.to_string());
+  if (running_ != nullptr) return handlers_->on_failure(failure);
+  const Running running(*this);
+  handlers_->on_failure(failure);
+}
+
+// ----
 
 void Acceptor::pause() {
   paused_ = true;
@@ -236,8 +336,7 @@ void Acceptor::resume() {
 }
 
 void Acceptor::update_interest() {
-  const std::error_code refused =
-      set_interest(paused_ || resting_ ? Interest::kNone : Interest::kRead);
+  const std::error_code refused = set_interest(accepts() ? Interest::kRead : Interest::kNone);
   POLLARD_ASSERT(!refused || refused == Error::kForked,
                  "a listener that was watched can be watched again");
 }

@@ -35,8 +35,8 @@ std::vector<Address> addresses_to_listen_on(const HostPort& where, const ListenO
 }
 
 AcceptorGroup::AcceptorGroup(EventLoop& loop, const std::vector<Address>& addresses,
-                             const ListenOptions& options, Acceptor::OnAccept on_accept)
-    : on_accept_(std::make_shared<const Acceptor::OnAccept>(std::move(on_accept))) {
+                             const ListenOptions& options, AcceptHandlers handlers)
+    : handlers_(std::make_shared<const AcceptHandlers>(std::move(handlers))) {
   ListenOptions each = options;
   each.ipv6_only |= std::ranges::any_of(addresses, is_ipv4);
   for (int tries = 1; !bind_all(loop, addresses, each); ++tries) {
@@ -72,7 +72,7 @@ bool AcceptorGroup::bind_all(EventLoop& loop, const std::vector<Address>& addres
 
 std::unique_ptr<Acceptor> AcceptorGroup::bind(EventLoop& loop, const Address& address,
                                               const ListenOptions& options) {
-  return std::make_unique<Acceptor>(loop, address, options, on_accept_);
+  return std::make_unique<Acceptor>(loop, address, options, handlers_);
 }
 
 void AcceptorGroup::listen() {

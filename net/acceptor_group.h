@@ -26,15 +26,15 @@ class AcceptorGroup {
   /// long as there is another. With port 0 all get the same port. Throws std::system_error naming
   /// the call and the address.
   AcceptorGroup(EventLoop& loop, const std::vector<Address>& addresses,
-                const ListenOptions& options, Acceptor::OnAccept on_accept);
+                const ListenOptions& options, AcceptHandlers handlers);
   AcceptorGroup(const AcceptorGroup&) = delete;
   AcceptorGroup& operator=(const AcceptorGroup&) = delete;
 
-  /// Those of all acceptors.
+  /// Calls Acceptor::listen() of all. Throws what that throws.
   void listen();
-  /// As Acceptor::pause(), for all.
+  /// Calls Acceptor::pause() of all.
   void pause();
-  /// As Acceptor::resume(), for all.
+  /// Calls Acceptor::resume() of all.
   void resume();
 
   /// Where they are bound; at least one.
@@ -50,7 +50,7 @@ class AcceptorGroup {
   std::unique_ptr<Acceptor> bind(EventLoop& loop, const Address& address,
                                  const ListenOptions& options);
 
-  std::shared_ptr<const Acceptor::OnAccept> on_accept_;
+  std::shared_ptr<const AcceptHandlers> handlers_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
 };
 

@@ -133,9 +133,20 @@ void ConnectionGroup::close_all(const DisconnectReason& reason) {
   while (open_count() > 0) open_ones().back()->close(reason);
 }
 
-void ConnectionGroup::shutdown_all(Duration limit) {
-  const std::vector<TcpConnection*> all(open_ones().begin(), open_ones().end());
-  for (TcpConnection* connection : all) connection->shutdown(limit);
+// Held, because what is called for one may end others.
+std::vector<TcpConnectionPtr> ConnectionGroup::all_open() const {
+  std::vector<TcpConnectionPtr> all;
+  all.reserve(open_count());
+  for (TcpConnection* connection : open_ones()) all.push_back(connection->shared_from_this());
+  return all;
+}
+
+void ConnectionGroup::drain_all(Duration limit) {
+  for (const TcpConnectionPtr& connection : all_open()) connection->drain(limit);
+}
+
+void ConnectionGroup::for_each(const MoveFunction<void(const TcpConnectionPtr&)>& visit) {
+  for (const TcpConnectionPtr& connection : all_open()) connection->receive_visit(visit);
 }
 
 void apply_socket_options(int fd, const Address& address, const ConnectionOptions& options) {

@@ -56,8 +56,10 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
 
   /// Ends all, now: no callback of theirs comes after it returns.
   void close_all(const DisconnectReason& reason);
-  /// Ends all when their output has left, or after `limit`.
-  void shutdown_all(Duration limit);
+  /// Asks all to end within `limit`: see TcpServer::stop_gracefully().
+  void drain_all(Duration limit);
+  /// Calls `visit` for each that is open; what it throws ends that connection.
+  void for_each(const MoveFunction<void(const TcpConnectionPtr&)>& visit);
 
   /// Heap memory that all of them hold, in bytes.
   [[nodiscard]] std::size_t buffer_memory() const;
@@ -73,6 +75,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   friend class EventLoop;
   friend class TcpConnection;
 
+  [[nodiscard]] std::vector<TcpConnectionPtr> all_open() const;
   [[nodiscard]] std::span<TcpConnection* const> open_ones() const {
     return std::span(members_).first(open_count());
   }

@@ -84,6 +84,11 @@ struct ConnectionHandlers {
   /// It has fallen to ConnectionOptions::low_water again; only after on_high_water.
   MoveFunction<void(const TcpConnectionPtr&)> on_low_water = {};
 
+  /// Servers only: TcpServer::stop_gracefully() has begun. When this handler returns, the
+  /// connection ends as by shutdown(), unless TcpConnection::set_busy(true) was called, here or
+  /// before.
+  MoveFunction<void(const TcpConnectionPtr&)> on_drain = {};
+
   /// Clients only: an attempt to connect failed.
   MoveFunction<void(const FailedAttempt&)> on_attempt_failed = {};
   /// Clients only: that was the last attempt.

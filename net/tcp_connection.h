@@ -83,6 +83,11 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   /// chance.
   void fail(std::error_code why);
 
+  /// Marks the connection as busy, or takes that mark away: for a server that stops gracefully.
+  /// TcpServer::stop_gracefully() lets a busy connection go on until the mark is taken away, and
+  /// then ends it as shutdown() does, behind what was sent before. Ignored by everything else.
+  void set_busy(bool busy);
+
   /// Stops reading, so that the peer has to wait, and goes on. A paused connection learns of the
   /// peer's end when it resumes, or when a send fails, which ends the pause. Input that on_message
   /// left comes again on resuming.
@@ -113,6 +118,10 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] std::uint64_t unsent() const {
     return answer_size() + (output_ == nullptr ? 0 : output_->size());
   }
+  /// Whether set_busy(true) was called last.
+  [[nodiscard]] bool busy() const { return busy_; }
+  /// Whether its server stops gracefully, so that this connection ends when it isn't busy.
+  [[nodiscard]] bool draining() const { return draining_; }
   /// Whether on_high_water was told, and on_low_water not yet.
   [[nodiscard]] bool above_high_water() const { return above_high_water_; }
   /// Heap memory that the connection holds for input and output, in bytes.
@@ -297,6 +306,9 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void report_water();
 
   // The end
+  void mark_busy(bool busy);
+  void drain(Duration limit);
+  void receive_visit(const MoveFunction<void(const TcpConnectionPtr&)>& visit);
   void settle();
   [[nodiscard]] bool settled() const;
   void settle_slowly();
@@ -328,7 +340,9 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   bool shutting_down_ : 1 = false;  // shutdown() has arrived in order
   bool shut_down_ : 1 = false;      // our side has ended
   bool peer_was_first_ : 1 = false;
-  bool cut_off_ : 1 = false;  // the peer has ended in the middle of a message
+  bool busy_ : 1 = false;      // marked by the user
+  bool draining_ : 1 = false;  // drain() was called
+  bool cut_off_ : 1 = false;   // the peer has ended in the middle of a message
   std::unique_ptr<Rest> rest_;
   std::unique_ptr<OutputQueue> output_;
   std::unique_ptr<Extras> extras_;

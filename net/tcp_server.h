@@ -35,10 +35,10 @@ enum class Balance : std::uint8_t {
   kKernel,
 };
 
-/// What happens to who comes when there are max_connections.
+/// What to do with a new connection when max_connections are open.
 enum class WhenFull : std::uint8_t {
-  kRefuse,  ///< accepted, and closed at once
-  kWait,    ///< left in the backlog until somebody goes
+  kRefuse,  ///< accept it and close it at once
+  kWait,    ///< leave it in the backlog until another connection ends
 };
 
 /// How a server is made.
@@ -59,22 +59,29 @@ struct TcpServerOptions {
   /// See WhenFull.
   WhenFull when_full = WhenFull::kRefuse;
 
+  /// Called when a listening socket accepts nothing any more, for a reason that can't pass: another
+  /// process has shut it down, or closed its descriptor. The server tries again and again to listen
+  /// there anew, as ListenFailure says. Runs in the thread of the loop that listens: with
+  /// Balance::kKernel in those of the server's threads. Without it the failure is logged.
+  MoveFunction<void(const ListenFailure&)> on_listen_failure = {};
+
   ListenOptions listen = {};          ///< of the listening socket
   ConnectionOptions connection = {};  ///< of each connection
 };
 
 /// What a server has done since it was made.
 struct TcpServerStats {
-  std::uint64_t accepted = 0;        ///< those that were refused included
-  std::uint64_t refused = 0;         ///< for max_connections
-  std::uint64_t turned_away = 0;     ///< for want of descriptors
-  std::uint64_t aborted = 0;         ///< gone before they were accepted
-  std::uint64_t accept_pauses = 0;   ///< for want of anything
-  std::uint64_t failed = 0;          ///< accepted, but the poller could not watch them
-  std::size_t open = 0;              ///< connections, now
-  std::uint64_t bytes_received = 0;  ///< by all connections
-  std::uint64_t bytes_sent = 0;      ///< handed to the kernel
-  std::uint64_t sends_dropped = 0;   ///< after the end of the connection or its sending side
+  std::uint64_t accepted = 0;         ///< those that were refused included
+  std::uint64_t refused = 0;          ///< closed at once: max_connections, or no thread is left
+  std::uint64_t turned_away = 0;      ///< for want of descriptors
+  std::uint64_t aborted = 0;          ///< gone before they were accepted
+  std::uint64_t accept_pauses = 0;    ///< for want of anything
+  std::uint64_t listen_failures = 0;  ///< see TcpServerOptions::on_listen_failure
+  std::uint64_t failed = 0;           ///< accepted, but the poller could not watch them
+  std::size_t open = 0;               ///< connections, now
+  std::uint64_t bytes_received = 0;   ///< by all connections
+  std::uint64_t bytes_sent = 0;       ///< handed to the kernel
+  std::uint64_t sends_dropped = 0;    ///< after the end of the connection or its sending side
   /// By DisconnectReason::Kind.
   std::array<std::uint64_t, 5> closed{};
 };
@@ -91,6 +98,9 @@ struct TcpServerThread {
 /// of the connections' loops.
 class TcpServer {
  public:
+  /// See for_each_connection().
+  using Visitor = MoveFunction<void(const TcpConnectionPtr&)>;
+
   /// Binds. `where` may be an Address or a text that HostPort reads: "localhost:80" is looked up,
   /// once, which blocks, and all of its addresses are listened at; "*:80" is every interface, of
   /// IPv4 and of IPv6. An address that this machine doesn't have is left out as long as there is
@@ -99,7 +109,8 @@ class TcpServer {
   TcpServer(EventLoop& loop, const HostPort& where, ConnectionHandlers handlers,
             TcpServerOptions options = {});
 
-  /// As stop(). Not from a handler that runs in one of the server's own threads.
+  /// Does what stop() does. It may be called by a handler, also by one that runs inside stop(), but
+  /// not by a handler that runs in one of the server's own threads.
   ~TcpServer();
   TcpServer(const TcpServer&) = delete;
   TcpServer& operator=(const TcpServer&) = delete;
@@ -110,15 +121,25 @@ class TcpServer {
   void start();
 
   /// Ends everything now: listening, the connections (each with its on_disconnect) and the threads.
-  /// No handler runs after it returns. start() begins again, at the same address.
+  /// No handler runs after it returns, but for the close callbacks of a connection whose own
+  /// on_disconnect calls it. start() begins again, at the same address.
   void stop();
 
-  /// Accepts nobody any more; the connections go on. Until stop() and start().
+  /// Stops accepting new connections; the open ones go on. Lasts until stop() and start().
   void stop_listening();
 
-  /// Stops listening, and ends each connection as TcpConnection::shutdown(limit) does; when the
-  /// last has gone, stops and calls `done`. A stop() meanwhile ends it without `done`.
+  /// Stops listening, and lets what is under way come to its end: in the thread of each connection,
+  /// on_drain is called, and then the connection ends as by TcpConnection::shutdown(), at once
+  /// unless it was marked by TcpConnection::set_busy(true), and else when that mark is taken away.
+  /// What still lives after `limit` is closed with Kind::kTimeout. When the last has gone, the
+  /// server stops and calls `done`. No handler runs before this function returns. A stop() before
+  /// that ends it without `done`.
   void stop_gracefully(Duration limit, Task done = {});
+
+  /// Calls `visit` soon for each connection that is open by then, in the thread of its loop: so for
+  /// connections of different threads at the same time. What it throws ends that connection. Any
+  /// thread.
+  void for_each_connection(Visitor visit);
 
   /// Between start() and the end of stop().
   [[nodiscard]] bool started() const;

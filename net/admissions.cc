@@ -1,0 +1,37 @@
+#include "pollard/net/admissions.h"
+
+#include <exception>
+
+#include "pollard/base/log.h"
+
+namespace pollard {
+
+Admissions::Ticket Admissions::try_admit() {
+  std::size_t before = count_.load();
+  while (before < maximum_) {
+    if (count_.compare_exchange_weak(before, before + 1)) return Ticket(this);
+  }
+  return {};
+}
+
+void Admissions::leave(Load* load) noexcept {
+  if (load != nullptr) load->fetch_sub(1, std::memory_order_relaxed);
+  const std::size_t before = count_.fetch_sub(1);
+  if (before == maximum_) call(on_room_);
+  // Either this sees the flag or begin_draining() sees the number: both write before they read.
+  if (before == 1 && draining_.load()) call(on_empty_);
+}
+
+void Admissions::begin_draining() {
+  draining_.store(true);
+  if (count_.load() == 0) call(on_empty_);
+}
+
+// An end can't be refused. Without memory for a post it is at least said.
+void Admissions::call(const Task& task) noexcept try {
+  if (task) task();
+} catch (const std::exception&) {
+  log(LogLevel::kError, "no memory to say that a server's connection has ended");
+}
+
+}  // namespace pollard
