@@ -121,6 +121,21 @@ build_part() {
   return 1
 }
 
+# build_sanitized PART SANITIZER: SANITIZER is one that POLLARD_SANITIZE names.
+build_sanitized() {
+  build_part "$1" "build/$1" -DCMAKE_BUILD_TYPE=Debug "-DPOLLARD_SANITIZE=$2" \
+    -DPOLLARD_BUILD_EXAMPLES=OFF -DPOLLARD_BUILD_BENCH=OFF
+}
+
+# run_address_sanitized PART: what build_sanitized PART address has built.
+run_address_sanitized() {
+  run_suites "$1" "build/$1" env \
+    ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1 \
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    BOOST_TEST_CATCH_SYSTEM_ERRORS=no
+  run_counted "$1-chaos" "build/$1/tests/chaos" --seeds=200
+}
+
 # run_parts PART...: part_PART is the function that does it. Says how long each of them took, what
 # $epilogue (a command) has to add, and, on the last line, how many passed and failed.
 run_parts() {
