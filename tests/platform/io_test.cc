@@ -119,13 +119,15 @@ BOOST_AUTO_TEST_CASE(a_part_of_a_file_is_sent_with_and_without_a_call_for_it) {
   }
 }
 
+// Of the Unix domain: a full TCP socket gets room again whenever the kernel moves what it holds to
+// the peer's buffer, which on a busy machine is later than the test looks.
 BOOST_AUTO_TEST_CASE(a_file_into_a_full_socket_would_block) {
   for (const bool has_call : {true, false}) {
     Faults faults;
     if (!has_call) {
       faults.fail(Call::kSendfile, std::errc::function_not_supported, {.times = kForever});
     }
-    const Pair pair = testing::tcp_pair();
+    const Pair pair = testing::socket_pair();
     testing::fill(pair.near.get());
     const Descriptor file = testing::temporary_file();
     BOOST_TEST(send_file(pair.near.get(), file.get(), 0, 7).would_block());
