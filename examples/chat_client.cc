@@ -2,15 +2,20 @@
 // there the client tries again, and leaves the keyboard alone meanwhile: nothing typed is lost.
 //
 //     chat_client --connect=localhost:7007 --poller=select
+//     chat_client --connect=localhost:7007 < speech.txt
 #include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <filesystem>
+#include <functional>
 #include <iostream>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "pollard/net/channel.h"
 #include "pollard/net/event_loop.h"
@@ -21,39 +26,76 @@
 
 namespace {
 
-class Seat {
+// What is typed, or what a file holds, which no poller has to watch: it is always there.
+class Keyboard {
  public:
-  Seat(pollard::EventLoop& loop, const std::string& room)
-      : loop_(loop),
-        keyboard_(loop, kStandardInput, pollard::Interest::kNone,
-                  [this](pollard::Readiness) { say_what_was_typed(); }),
-        client_(loop, room,
-                {.on_connect = [this](const auto&) { keyboard_.set_interest(kTyping); },
-                 .on_message = [](const auto&, auto& input) { show(input); },
-                 .on_disconnect = [this](const auto&, const auto& reason) { left(reason); },
-                 .on_attempt_failed = [](const auto& attempt) { tell_failure(attempt); }},
-                {.reconnect = true}) {
-    // What can't be watched is refused here, and not only once we are connected.
-    keyboard_.set_interest(kTyping);
-    keyboard_.set_interest(pollard::Interest::kNone);
-    static_cast<void>(client_.connect());
+  /// `say` gets what was typed, and "" at its end.
+  Keyboard(pollard::EventLoop& loop, std::function<void(std::span<const std::byte>)> say)
+      : loop_(loop), say_(std::move(say)) {
+    if (std::filesystem::is_regular_file("/dev/stdin")) return;
+    // What can't be watched is refused here, and not only when somebody listens.
+    typed_.emplace(loop, kStandardInput, pollard::Interest::kRead,
+                   [this](pollard::Readiness) { read_some(); });
+    typed_->set_interest(pollard::Interest::kNone);
+  }
+
+  void listen(bool on) {
+    if (typed_.has_value()) {
+      typed_->set_interest(on ? pollard::Interest::kRead : pollard::Interest::kNone);
+    } else {
+      next_piece_ =
+          on ? loop_.after(pollard::Duration::zero(), [this] { read_on(); }) : pollard::Timer();
+    }
   }
 
  private:
   static constexpr int kStandardInput = 0;
-  static constexpr pollard::Interest kTyping = pollard::Interest::kRead;
 
-  void say_what_was_typed() {
+  // A piece of the file in each turn of the loop.
+  void read_on() {
+    next_piece_ = loop_.after(pollard::Duration::zero(), [this] { read_on(); });
+    read_some();
+  }
+
+  void read_some() {
     std::array<std::byte, 4096> space;
     const auto got = pollard::platform::read(kStandardInput, space);
     if (got.interrupted() || got.would_block()) return;
     if (!got.ok()) throw std::system_error(got.error(), "reading standard input");
-    if (got.count() > 0) {
-      client_.connection()->send(std::span(space).first(got.count()));
+    say_(std::span(space).first(got.count()));
+  }
+
+  pollard::EventLoop& loop_;
+  std::function<void(std::span<const std::byte>)> say_;
+  std::optional<pollard::Channel> typed_;  // not for a file
+  pollard::Timer next_piece_;              // of a file
+};
+
+class Seat {
+ public:
+  Seat(pollard::EventLoop& loop, const std::string& room)
+      : loop_(loop),
+        keyboard_(loop, [this](auto typed) { say(typed); }),
+        client_(loop, room,
+                {.on_connect = [this](const auto&) { keyboard_.listen(true); },
+                 .on_message = [](const auto&, auto& input) { show(input); },
+                 .on_disconnect = [this](const auto&, const auto& reason) { left(reason); },
+                 // The room takes its time: what is typed waits.
+                 .on_high_water = [this](const auto&) { keyboard_.listen(false); },
+                 .on_low_water = [this](const auto&) { keyboard_.listen(!going_); },
+                 .on_attempt_failed = [](const auto& attempt) { tell_failure(attempt); }},
+                {.reconnect = true}) {
+    static_cast<void>(client_.connect());
+  }
+
+ private:
+  void say(std::span<const std::byte> typed) {
+    if (!typed.empty()) {
+      client_.connection()->send(typed);
       return;
     }
     going_ = true;  // the end of what is typed; what was said leaves first
-    keyboard_.set_interest(pollard::Interest::kNone);
+    keyboard_.listen(false);
     client_.disconnect();
   }
 
@@ -63,7 +105,7 @@ class Seat {
   }
 
   void left(const pollard::DisconnectReason& reason) {
-    keyboard_.set_interest(pollard::Interest::kNone);
+    keyboard_.listen(false);
     if (going_) return loop_.stop();
     std::cerr << "the room has gone (" << reason.to_string() << ")" << std::endl;
   }
@@ -78,7 +120,7 @@ class Seat {
   }
 
   pollard::EventLoop& loop_;
-  pollard::Channel keyboard_;
+  Keyboard keyboard_;
   bool going_ = false;
   pollard::TcpClient client_;  // last: it calls the others until it is gone
 };

@@ -35,6 +35,7 @@ struct Options {
   std::string listen = "127.0.0.1:7008";
   std::string root = ".";
   unsigned threads = 0;
+  examples::HttpPatience patience;
 };
 
 // "/a%20b?c" is "/a b"; nothing for what is no path at all.
@@ -112,16 +113,13 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
   pollard::EventLoop loop({.poller = poller});
   pollard::TcpServer server(
       loop, pollard::HostPort::parse(options.listen),
-      {.on_message =
-           [root](const pollard::TcpConnectionPtr& client, pollard::Buffer& input) {
-             const auto request = examples::take_request(input);
-             if (!request.has_value()) return;  // the rest is on its way
-             answer(client, *request, root);
-             client->shutdown();
-           }},
+      examples::one_request_each(
+          options.patience,
+          [root](const pollard::TcpConnectionPtr& client, const examples::HttpRequest& request) {
+            answer(client, request, root);
+          }),
       {.threads = options.threads,
-       // Who asks for nothing, or takes nothing, doesn't keep a place for ever.
-       .connection = {.time_limits = {.first_byte = 10s, .write_stall = 30s, .idle = 60s}}});
+       .connection = {.time_limits = examples::request_limits(options.patience)}});
 
   examples::serve_until_stopped(loop, server, 5s, "serving");
 }
@@ -138,6 +136,7 @@ int main(int argc, char** argv) try {
                  "127.0.0.1:7008, [::1]:7008, *:7008 (every interface) or unix:/path; 0: any port");
   app.add_option("--root", options.root, "the folder")->check(CLI::ExistingDirectory);
   examples::add_threads_option(app, options.threads);
+  examples::add_patience_options(app, options.patience);
   app.footer(examples::kAboutPoller);
   CLI11_PARSE(app, argc, argv);
 

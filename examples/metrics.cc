@@ -28,6 +28,8 @@ struct Options {
   std::string listen = "127.0.0.1:7007";
   std::string metrics = "127.0.0.1:9107";
   unsigned threads = 0;
+  examples::HttpPatience patience;
+  unsigned slow_turn = 100;  // milliseconds
 };
 
 // The text format of Prometheus, version 0.0.4: a HELP and a TYPE line for each metric, then its
@@ -110,7 +112,7 @@ void expose_threads(const std::vector<pollard::TcpServerThread>& threads, Exposi
        [](const Thread& thread) { return thread.loop.wakeups; });
   each("pollard_loop_stale_events_total", "counter", "Events of registrations that had ended.",
        [](const Thread& thread) { return thread.loop.stale_events; });
-  each("pollard_loop_slow_turns_total", "counter", "Turns that took more than 100 milliseconds.",
+  each("pollard_loop_slow_turns_total", "counter", "Turns that took more than --slow-turn.",
        [](const Thread& thread) { return thread.loop.slow_turns; });
   each("pollard_loop_longest_turn_seconds", "gauge", "The longest turn, the wait left out.",
        [](const Thread& thread) { return thread.loop.longest_turn; });
@@ -134,8 +136,8 @@ std::string answer(const examples::HttpRequest& request, const pollard::TcpServe
          all.text();
 }
 
-pollard::EventLoopOptions watched_loop() {
-  return {.slow_turn = {.limit = 100ms, .callback = [](pollard::Duration took) {
+pollard::EventLoopOptions watched_loop(std::chrono::milliseconds slow_turn) {
+  return {.slow_turn = {.limit = slow_turn, .callback = [](pollard::Duration took) {
                           std::cerr
                               << "metrics: a turn took " +
                                      std::to_string(std::chrono::duration<double>(took).count()) +
@@ -145,27 +147,27 @@ pollard::EventLoopOptions watched_loop() {
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
   pollard::platform::raise_descriptor_limit(1U << 20U);
-  pollard::EventLoopOptions loop_options = watched_loop();
+  const std::chrono::milliseconds slow_turn(options.slow_turn);
+  pollard::EventLoopOptions loop_options = watched_loop(slow_turn);
   loop_options.poller = poller;
   pollard::EventLoop loop(std::move(loop_options));
-  pollard::TcpServer echo(loop, pollard::HostPort::parse(options.listen),
-                          {.on_message = [](const pollard::TcpConnectionPtr& connection,
-                                            pollard::Buffer& input) { connection->send(input); }},
-                          {.threads = options.threads,
-                           .thread_options = [](unsigned) { return watched_loop(); },
-                           .connection = {.pause_reading_when_full = true}});
+  pollard::TcpServer echo(
+      loop, pollard::HostPort::parse(options.listen),
+      {.on_message = [](const pollard::TcpConnectionPtr& connection,
+                        pollard::Buffer& input) { connection->send(input); }},
+      {.threads = options.threads,
+       .thread_options = [slow_turn](unsigned) { return watched_loop(slow_turn); },
+       .connection = {.pause_reading_when_full = true}});
   // In the loop of the echo server, whose counts it reads.
   pollard::TcpServer metrics(
       loop, pollard::HostPort::parse(options.metrics),
-      {.on_message =
-           [&echo](const pollard::TcpConnectionPtr& client, pollard::Buffer& input) {
-             const auto request = examples::take_request(input);
-             if (!request.has_value()) return;
-             client->send(answer(*request, echo));
-             client->shutdown();
-           }},
+      examples::one_request_each(
+          options.patience,
+          [&echo](const pollard::TcpConnectionPtr& client, const examples::HttpRequest& request) {
+            client->send(answer(request, echo));
+          }),
       {.max_connections = 64,
-       .connection = {.time_limits = {.first_byte = 10s, .write_stall = 10s, .life = 60s}}});
+       .connection = {.time_limits = examples::request_limits(options.patience)}});
 
   const examples::StopSignals signals(loop, [&] {
     metrics.stop();
@@ -190,6 +192,9 @@ int main(int argc, char** argv) try {
   app.add_option("--listen", options.listen, "where it echoes; port 0: any");
   app.add_option("--metrics", options.metrics, "where it answers GET /metrics; port 0: any");
   examples::add_threads_option(app, options.threads);
+  examples::add_patience_options(app, options.patience);
+  app.add_option("--slow-turn", options.slow_turn,
+                 "milliseconds from which a turn of a loop is told of as slow");
   app.footer(examples::kAboutPoller);
   CLI11_PARSE(app, argc, argv);
 

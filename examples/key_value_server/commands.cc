@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "key_value_server/pattern.h"
+
 namespace key_value {
 namespace {
 
@@ -19,6 +21,10 @@ using Arguments = std::span<const std::string_view>;
 constexpr std::string_view kNotAnInteger = "ERR value is not an integer or out of range";
 constexpr std::string_view kSyntax = "ERR syntax error";
 constexpr std::string_view kTooLong = "ERR string exceeds maximum allowed size";
+constexpr std::string_view kReplyTooLong = "ERR reply exceeds maximum allowed size";
+
+// Characters that KEYS compares more than once: a few hundredths of a second.
+constexpr std::size_t kMostLooksBack = 4'000'000;
 
 std::string upper(std::string_view text) {
   std::string made(text);
@@ -231,15 +237,31 @@ void milliseconds_to_live(Arguments command, Store& store, Replies& replies) {
   time_to_live(command, std::chrono::milliseconds(1), store, replies);
 }
 
-void reply_keys(std::string_view pattern, Store& store, Replies& replies) {
-  const std::vector<std::string> found =
-      store.keys([pattern](std::string_view key) { return matches(pattern, key); });
-  replies.array(found.size());
-  for (const std::string& key : found) replies.bulk(key);
+// Adds an array of the keys that match, behind `before`; or an error alone. No client waits long
+// for the lock: patterns are short, keys that take much looking back at are given up, and no more are
+// collected than a reply holds.
+void reply_keys(std::string_view before, std::string_view text, Store& store, Replies& replies) {
+  if (text.size() > Pattern::kLongest) return replies.error("ERR pattern is too long");
+  const Pattern pattern(text);
+  std::size_t budget = kMostLooksBack;
+  std::size_t count = 0;
+  Replies found;
+  store.visit_keys([&](std::string_view key) {
+    if (pattern.matches(key, budget)) {
+      found.bulk(key);
+      ++count;
+    }
+    return budget > 0 && !found.too_long();
+  });
+  if (budget == 0) return replies.error("ERR pattern takes too long to match");
+  if (found.too_long()) return replies.error(kReplyTooLong);
+  replies.text() += before;
+  replies.array(count);
+  replies.text() += found.text();
 }
 
 void keys(Arguments command, Store& store, Replies& replies) {
-  reply_keys(command[1], store, replies);
+  reply_keys("", command[1], store, replies);
 }
 
 // All at once, which the cursor zero in the reply says. A COUNT is a hint, and
@@ -256,9 +278,7 @@ void scan(Arguments command, Store& store, Replies& replies) {
       return replies.error(kSyntax);
     }
   }
-  replies.array(2);
-  replies.bulk("0");
-  reply_keys(pattern, store, replies);
+  reply_keys("*2\r\n$1\r\n0\r\n", pattern, store, replies);
 }
 
 void count_keys(Arguments, Store& store, Replies& replies) {
@@ -336,7 +356,13 @@ Afterwards execute(Arguments command, Store& store, Replies& replies) {
     replies.error("ERR wrong number of arguments for '" + lower(command.front()) + "' command");
     return Afterwards::kGoOn;
   }
+  const std::size_t before = replies.text().size();
+  replies.begin();
   known->run(command, store, replies);
+  if (replies.too_long()) {
+    replies.text().resize(before);
+    replies.error(kReplyTooLong);
+  }
   return known->run == quit ? Afterwards::kQuit : Afterwards::kGoOn;
 }
 

@@ -13,12 +13,7 @@ namespace key_value {
 enum class Afterwards : unsigned char { kGoOn, kQuit };
 
 /// Does what a command says, whose first argument is its name, and adds the
-/// reply to it.
+/// reply to it: an error instead of one that is longer than Replies::kMostBytes.
 Afterwards execute(std::span<const std::string_view> command, Store& store, Replies& replies);
-
-/// Whether `text` matches all of `pattern`: * is any text, ? any character,
-/// [a-c] or [^a-c] one of these or none of them, and \ takes the meaning from
-/// what follows. In a time that is the product of their lengths at the most.
-[[nodiscard]] bool matches(std::string_view pattern, std::string_view text);
 
 }  // namespace key_value

@@ -1,83 +1,98 @@
-#include <cstddef>
-#include <string_view>
+#include "key_value_server/pattern.h"
 
-#include "key_value_server/commands.h"
+#include <algorithm>
+#include <limits>
 
 namespace key_value {
-namespace {
 
-// One element of a pattern: whether it matches a character, and how long it is.
-struct Element {
-  bool matches;
-  std::size_t size;
-};
-
-// A class, which begins behind its bracket. One that doesn't end, ends with the
-// pattern.
-Element match_class(std::string_view pattern, char character) {
-  std::size_t at = 1;
-  const bool inverted = at < pattern.size() && pattern[at] == '^';
-  if (inverted) ++at;
-  bool within = false;
-  while (at < pattern.size() && pattern[at] != ']') {
-    if (pattern[at] == '\\' && at + 1 < pattern.size()) ++at;
-    const auto first = static_cast<unsigned char>(pattern[at]);
-    unsigned char last = first;
-    if (at + 2 < pattern.size() && pattern[at + 1] == '-' && pattern[at + 2] != ']') {
-      last = static_cast<unsigned char>(pattern[at + 2]);
-      at += 2;
-    }
-    const auto value = static_cast<unsigned char>(character);
-    within = within || (first <= value && value <= last) || (last <= value && value <= first);
-    ++at;
-  }
-  if (at < pattern.size()) ++at;
-  return {.matches = within != inverted, .size = at};
-}
-
-Element match_one(std::string_view pattern, char character) {
-  switch (pattern.front()) {
-    case '?': return {.matches = true, .size = 1};
-    case '[': return match_class(pattern, character);
-    case '\\':
-      if (pattern.size() > 1) return {.matches = pattern[1] == character, .size = 2};
-      break;
-    default: break;
-  }
-  return {.matches = pattern.front() == character, .size = 1};
-}
-
-}  // namespace
-
-// Where the text stops matching, the last star takes one more character; those
-// before it need not change, for the last can take whatever they would have
-// left.
-bool matches(std::string_view pattern, std::string_view text) {
-  std::string_view after_star;
-  std::string_view star_text;
-  bool starred = false;
+Pattern::Pattern(std::string_view text) {
   while (!text.empty()) {
-    if (!pattern.empty() && pattern.front() == '*') {
-      pattern.remove_prefix(1);
-      after_star = pattern;
-      star_text = text;
-      starred = true;
-      continue;
-    }
-    const Element element =
-        pattern.empty() ? Element{.matches = false, .size = 0} : match_one(pattern, text.front());
-    if (element.matches) {
-      pattern.remove_prefix(element.size);
-      text.remove_prefix(1);
-    } else if (starred) {
-      pattern = after_star;
-      star_text.remove_prefix(1);
-      text = star_text;
+    if (text.front() != '*') {
+      elements_.push_back(take_one(text));
     } else {
-      return false;
+      text.remove_prefix(1);
+      if (elements_.empty() || !elements_.back().star) elements_.push_back({.star = true});
     }
   }
-  return pattern.find_first_not_of('*') == std::string_view::npos;
+}
+
+// Behind its bracket. A class that doesn't end, ends with the pattern.
+Pattern::Element Pattern::take_class(std::string_view& pattern) {
+  Element element;
+  const bool inverted = pattern.starts_with('^');
+  if (inverted) pattern.remove_prefix(1);
+  while (!pattern.empty() && pattern.front() != ']') {
+    if (pattern.front() == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
+    std::size_t first = static_cast<unsigned char>(pattern.front());
+    std::size_t last = first;
+    if (pattern.size() > 2 && pattern[1] == '-' && pattern[2] != ']') {
+      last = static_cast<unsigned char>(pattern[2]);
+      pattern.remove_prefix(2);
+    }
+    if (first > last) std::swap(first, last);
+    for (std::size_t character = first; character <= last; ++character) {
+      element.accepts.set(character);
+    }
+    pattern.remove_prefix(1);
+  }
+  if (!pattern.empty()) pattern.remove_prefix(1);
+  if (inverted) element.accepts.flip();
+  return element;
+}
+
+Pattern::Element Pattern::take_one(std::string_view& pattern) {
+  Element element;
+  const char first = pattern.front();
+  pattern.remove_prefix(1);
+  if (first == '[') return take_class(pattern);
+  if (first == '?') {
+    element.accepts.set();
+  } else if (first == '\\' && !pattern.empty()) {
+    element.accepts.set(static_cast<unsigned char>(pattern.front()));
+    pattern.remove_prefix(1);
+  } else {
+    element.accepts.set(static_cast<unsigned char>(first));
+  }
+  return element;
+}
+
+// Where the text stops matching, the last star takes one more character; those before it need not
+// change, for the last can take whatever they would have left.
+bool Pattern::matches(std::string_view text, std::size_t& budget) const {
+  constexpr std::size_t kNoStar = std::numeric_limits<std::size_t>::max();
+  std::size_t element = 0;
+  std::size_t at = 0;
+  std::size_t behind_star = kNoStar;
+  std::size_t star_at = 0;
+  while (at < text.size()) {
+    if (element < elements_.size() && elements_[element].star) {
+      behind_star = ++element;
+      star_at = at;
+      if (element == elements_.size()) return true;  // it takes the rest
+    } else if (element < elements_.size() &&
+               elements_[element].accepts.test(static_cast<unsigned char>(text[at]))) {
+      ++element;
+      ++at;
+    } else if (behind_star == kNoStar) {
+      return false;
+    } else {
+      const std::size_t again = at - star_at;  // characters that are looked at a second time
+      if (again > budget) {
+        budget = 0;
+        return false;
+      }
+      budget -= again;
+      element = behind_star;
+      at = ++star_at;
+    }
+  }
+  return std::all_of(elements_.begin() + static_cast<std::ptrdiff_t>(element), elements_.end(),
+                     [](const Element& rest) { return rest.star; });
+}
+
+bool matches(std::string_view pattern, std::string_view text) {
+  std::size_t budget = std::numeric_limits<std::size_t>::max();
+  return Pattern(pattern).matches(text, budget);
 }
 
 }  // namespace key_value

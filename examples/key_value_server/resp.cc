@@ -216,6 +216,8 @@ void Replies::error(std::string_view text) {
 void Replies::integer(std::int64_t value) { number(':', value); }
 
 void Replies::bulk(std::string_view bytes) {
+  too_long_ = too_long_ || bytes.size() > kMostBytes - (text_.size() - began_);
+  if (too_long_) return;
   number('$', static_cast<std::int64_t>(bytes.size()));
   text_ += bytes;
   text_ += "\r\n";

@@ -72,6 +72,18 @@ class CommandParser {
 /// Replies, one behind the other.
 class Replies {
  public:
+  /// Of one reply, bytes: the longest value, and a little more. What a reply
+  /// would have beyond is not kept.
+  static constexpr std::size_t kMostBytes = std::size_t{33} << 20U;
+
+  /// The next reply begins, whose size counts from here on.
+  void begin() {
+    began_ = text_.size();
+    too_long_ = false;
+  }
+  /// Whether the reply has exceeded the limit, and so is not whole.
+  [[nodiscard]] bool too_long() const { return too_long_; }
+
   void ok() { text_ += "+OK\r\n"; }
   void simple(std::string_view text);
   /// `text` begins with a code, such as ERR. What would break the line is
@@ -89,6 +101,8 @@ class Replies {
   void number(char kind, std::int64_t value);
 
   std::string text_;
+  std::size_t began_ = 0;  // the present reply
+  bool too_long_ = false;
 };
 
 }  // namespace key_value

@@ -127,14 +127,12 @@ std::size_t Store::size() {
   return entries_.size();
 }
 
-std::vector<std::string> Store::keys(const pollard::MoveFunction<bool(std::string_view)>& matches) {
+void Store::visit_keys(const pollard::MoveFunction<bool(std::string_view)>& visit) {
   const std::lock_guard lock(mutex_);
   expire_due();
-  std::vector<std::string> found;
   for (const auto& [key, entry] : entries_) {
-    if (matches(key)) found.emplace_back(key);
+    if (!visit(key)) return;
   }
-  return found;
 }
 
 void Store::clear() {

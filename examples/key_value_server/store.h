@@ -12,7 +12,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "pollard/base/clock.h"
 #include "pollard/base/move_function.h"
@@ -72,9 +71,8 @@ class Store {
   [[nodiscard]] Life life(std::string_view key);
 
   [[nodiscard]] std::size_t size();
-  /// As many as `matches` wants.
-  [[nodiscard]] std::vector<std::string> keys(
-      const pollard::MoveFunction<bool(std::string_view)>& matches);
+  /// Calls `visit` for each key, under the lock, until it returns false.
+  void visit_keys(const pollard::MoveFunction<bool(std::string_view)>& visit);
   void clear();
 
   /// Frees what has expired; nobody gets to see it even before that.

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "key_value_server/pattern.h"
+
 namespace key_value {
 namespace {
 
@@ -28,6 +30,7 @@ struct Server {
     }
     Replies replies;
     afterwards = execute(command, store, replies);
+    capacity = replies.text().capacity();
     BOOST_TEST_REQUIRE(replies.text().ends_with("\r\n"));
     return replies.text().substr(0, replies.text().size() - 2);
   }
@@ -35,6 +38,7 @@ struct Server {
   Store::Time now{};
   Store store{[this] { return now; }};
   Afterwards afterwards = Afterwards::kGoOn;
+  std::size_t capacity = 0;  // of the last reply's memory
 };
 
 BOOST_AUTO_TEST_SUITE(commands)
@@ -167,6 +171,49 @@ BOOST_AUTO_TEST_CASE(patterns_match_as_a_shell_does) {
   std::string hostile;
   for (int i = 0; i < 50; ++i) hostile += "*a";
   BOOST_TEST(!matches(hostile + "b", std::string(10'000, 'a')), "in bounded time");
+}
+
+BOOST_AUTO_TEST_CASE(pattern_gives_up_when_its_budget_is_used_up) {
+  const Pattern pattern("*aaaaaaaab");
+  const std::string text(1000, 'a');
+  std::size_t budget = 100;
+  BOOST_TEST(!pattern.matches(text + "b", budget));
+  BOOST_TEST(budget == 0U);
+  budget = 100'000;
+  BOOST_TEST(pattern.matches(text + "b", budget));
+  BOOST_TEST(budget < 100'000U);
+  budget = 0;
+  BOOST_TEST(Pattern("a*").matches(text, budget), "what is compared once costs nothing");
+}
+
+BOOST_AUTO_TEST_CASE(keys_with_an_expensive_pattern_are_refused) {
+  Server server;
+  server("SET " + std::string(200'000, 'a') + " 1");
+  BOOST_TEST(server("KEYS *" + std::string(2000, 'a') + "b") ==
+             "-ERR pattern takes too long to match");
+  BOOST_TEST(server("KEYS " + std::string(Pattern::kLongest + 1, 'a')) ==
+             "-ERR pattern is too long");
+  BOOST_TEST(server("SCAN 0 MATCH *" + std::string(2000, 'a') + "b") ==
+             "-ERR pattern takes too long to match");
+  BOOST_TEST(server("KEYS a*").starts_with("*1\r\n"));
+}
+
+BOOST_AUTO_TEST_CASE(reply_beyond_the_limit_becomes_an_error_and_is_not_kept) {
+  Server server;
+  server("SET big " + std::string(1'000'000, 'x'));
+  std::string many = "MGET";
+  for (int i = 0; i < 1500; ++i) many += " big";
+  BOOST_TEST(server(many) == "-ERR reply exceeds maximum allowed size");
+  BOOST_TEST(server.capacity < 2 * Replies::kMostBytes);
+  BOOST_TEST(server("GET big").size() > 1'000'000U);
+
+  // The longest value, and the longest list of keys.
+  const std::string longest(static_cast<std::size_t>(CommandParser::kMostBytes), 'x');
+  server("SET longest " + longest);
+  BOOST_TEST(server("GET longest").size() > longest.size());
+  server("SET " + longest + " 1");
+  server("SET " + longest + "x 1");
+  BOOST_TEST(server("KEYS *") == "-ERR reply exceeds maximum allowed size");
 }
 
 BOOST_AUTO_TEST_CASE(mistakes_are_told) {

@@ -90,7 +90,7 @@ def check_files(programs, flags, folder):
             try:
                 babbler.sendall(b"x" * 100000)
                 answer = babbler.recv(1000)
-                assert b"400" in answer, "a request without an end: %r" % answer
+                assert b"431" in answer, "a request without an end: %r" % answer
             except ConnectionResetError:
                 pass  # the answer was overtaken
 

@@ -84,7 +84,7 @@ class Flood {
     service.handlers.on_request = make([this] {
       ++handled;
       // Later ones were received, one by one: so the next is there before this one is answered.
-      while (!over && received() < (handled + 20) * kQuestion.size()) std::this_thread::yield();
+      while (!over && received < (handled + 20) * kQuestion.size()) std::this_thread::yield();
     });
     service.start();
     peer = service.connect();
@@ -98,6 +98,7 @@ class Flood {
   template <class Done>
   void until(Done done) {
     service.until([&] {
+      received = service.server->stats().server.bytes_received;
       if (sent < handled + 100) {
         service.say(peer, kQuestion);
         ++sent;
@@ -106,16 +107,12 @@ class Flood {
     });
   }
 
-  Service service;
-  Descriptor peer;
   std::atomic<std::size_t> handled{0};
+  std::atomic<std::size_t> received{0};  // bytes
   std::atomic<bool> over{false};
   std::size_t sent = 100;
-
- private:
-  [[nodiscard]] std::size_t received() const {
-    return service.server->stats().server.bytes_received;
-  }
+  Service service;  // behind what its handlers use until it has ended
+  Descriptor peer;
 };
 
 void expect_answers(const BackendCase& backend, MakeHandler make) {
