@@ -30,15 +30,19 @@ void require(const Result& result, const std::string& call) {
   if (!result.ok()) throw std::system_error(result.error(), call);
 }
 
-// A socket whose connections are refused is a leftover. On Linux, connecting to a file is refused
-// too; but a file is not ours to remove.
-bool is_stale_path(const Address& address) {
-  if (!platform::is_socket_path(address.path())) return false;
+// Whether connections to this Unix-domain address are refused.
+bool refuses(const Address& address) {
   const Result probe = platform::open_stream_socket(platform::Family::kUnix);
   if (!probe.ok()) return false;
   const platform::Descriptor socket(probe.descriptor());
   return platform::connect_socket(socket.get(), address.endpoint())
       .is(std::errc::connection_refused);
+}
+
+// A socket whose connections are refused is a leftover. On Linux, connecting to a file is refused
+// too; but a file is not ours to remove.
+bool is_stale_path(const Address& address) {
+  return platform::is_socket_path(address.path()) && refuses(address);
 }
 
 bool is_path(const Address& address) {
@@ -222,14 +226,26 @@ void Acceptor::on_ready(Readiness) {
 bool Acceptor::accept_one() {
   platform::Endpoint peer;
   const Result accepted = platform::accept_socket(socket_.get(), peer);
-  if (accepted.would_block()) return false;
+  if (accepted.would_block()) {
+    found_nothing();
+    return false;
+  }
   if (!accepted.ok()) return accept_failed(accepted.error());
   platform::Descriptor socket(accepted.descriptor());
   counts_.accepted.add();
   rest_length_.reset();
   aborted_in_a_row_ = 0;
+  in_vain_ = 0;
   handlers_->on_accept(std::move(socket), Address(std::move(peer)));
   return true;
+}
+
+// Another process may have taken the connection. Only a Unix-domain socket that has ended says for
+// ever that there is one. May destroy the acceptor.
+void Acceptor::found_nothing() {
+  if (!address_.is_unix() || ++in_vain_ < kLargestBatch) return;
+  in_vain_ = 0;
+  if (refuses(address_)) go_deaf(std::make_error_code(std::errc::invalid_argument));
 }
 
 // True when it is worth trying the next at once. May destroy the acceptor.

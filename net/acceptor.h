@@ -9,7 +9,9 @@
 //
 // A listening socket can also end: a process that has inherited it can shut it down, and then it
 // accepts nothing any more (EINVAL). The acceptor reports that, and listens anew at the same
-// address with a new socket, again and again if need be, with the same growing pauses.
+// address with a new socket, again and again if need be, with the same growing pauses. Linux says
+// of a Unix-domain socket in that state that it is readable, and that accept would block; such a
+// socket is found out because connections to it are refused.
 //
 // Nothing spins, nothing aborts, and everything is counted. platform/failure.h says which error is
 // of which kind.
@@ -137,6 +139,7 @@ class Acceptor final : private Watcher {
   void on_ready(Readiness ready) override;
   void on_loop_gone() override;
   [[nodiscard]] bool accept_one();
+  void found_nothing();
   [[nodiscard]] bool accept_failed(std::error_code error);
   [[nodiscard]] platform::Result turn_away();
   void take_reserve();
@@ -162,6 +165,7 @@ class Acceptor final : private Watcher {
   unsigned batch_ = 1;
   std::uint64_t last_turn_ = 0;  // in which something was announced
   unsigned aborted_in_a_row_ = 0;
+  unsigned in_vain_ = 0;  // events in a row without a connection
   Backoff rest_length_;
   Duration next_attempt_{};  // the delay that rest_end_ has
   Timer rest_end_;           // of kResting and kDeaf
