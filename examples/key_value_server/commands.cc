@@ -238,8 +238,8 @@ void milliseconds_to_live(Arguments command, Store& store, Replies& replies) {
 }
 
 // Adds an array of the keys that match, behind `before`; or an error alone. No client waits long
-// for the lock: patterns are short, keys that take much looking back at are given up, and no more are
-// collected than a reply holds.
+// for the lock: patterns are short, keys that take much looking back at are given up, and no more
+// are collected than a reply holds.
 void reply_keys(std::string_view before, std::string_view text, Store& store, Replies& replies) {
   if (text.size() > Pattern::kLongest) return replies.error("ERR pattern is too long");
   const Pattern pattern(text);

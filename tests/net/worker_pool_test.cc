@@ -4,6 +4,7 @@
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "pollard/base/log.h"
+#include "pollard/tests/support/failing_allocation.h"
 #include "pollard/tests/support/service.h"
 
 namespace pollard::testing {
@@ -148,6 +150,39 @@ BOOST_AUTO_TEST_CASE(a_task_may_destroy_its_pool) {
   pool.reset();
   submitted->open();
   while (ran->load() < 2 || ran.use_count() > 1) std::this_thread::yield();
+}
+
+BOOST_AUTO_TEST_CASE(task_submits_another_while_its_pool_stops) {
+  Gate gate;
+  std::atomic<bool> ran{false};
+  WorkerPool pool({.workers = 1});
+  static_cast<void>(pool.submit([&] {
+    gate.pass();
+    BOOST_TEST((pool.submit([&] { ran = true; }) == Admission::kQueued));
+  }));
+  wait_until_reached(gate);
+  std::thread stopping([&] { pool.stop(); });
+  while (pool.try_submit([] {}) != Admission::kRefused) std::this_thread::yield();
+  gate.open();
+  stopping.join();
+  BOOST_TEST(ran.load());
+}
+
+BOOST_AUTO_TEST_CASE(task_that_throws_when_memory_is_short_is_logged) {
+  static thread_local std::optional<FailingAllocation> failing;
+  int logged = 0;
+  set_log_sink([&](LogLevel, std::string_view) { ++logged; });
+  {
+    WorkerPool pool({.workers = 1});
+    static_cast<void>(pool.submit([] {
+      const std::runtime_error mistake(std::string(1000, '.'));
+      failing.emplace(3);  // the first two are the exception's own
+      throw mistake;
+    }));
+    static_cast<void>(pool.submit([] { failing.reset(); }));
+  }
+  set_log_sink({});
+  BOOST_TEST(logged == 1);
 }
 
 BOOST_AUTO_TEST_CASE(many_threads_submit_and_nothing_is_lost) {
