@@ -142,4 +142,8 @@ bool is_absent(Result result) {
          (number != 0 && (number == kNotCapable || number == kCapabilityMode));
 }
 
+bool is_shortage(Result waited) {
+  return !waited.ok() && classify(Operation::kWait, waited.error()) == FailureKind::kShortage;
+}
+
 }  // namespace pollard::platform

@@ -52,4 +52,8 @@ enum class Operation : std::uint8_t {
 /// must take it. Any thread.
 [[nodiscard]] bool is_absent(Result result);
 
+/// Returns whether a wait, or making the set that it waits on, has failed for lack of memory or
+/// descriptors. Any thread.
+[[nodiscard]] bool is_shortage(Result waited);
+
 }  // namespace pollard::platform

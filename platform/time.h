@@ -20,4 +20,24 @@ inline constexpr Duration kLongestTimeout = std::chrono::seconds(100'000'000);
 /// Whole milliseconds, rounded up so that no timeout is early, at most 24 days (what an int holds).
 [[nodiscard]] int to_milliseconds_rounded_up(Duration interval);
 
+/// The longest tick of a kernel that counts the time of waits in ticks (NetBSD has 10 ms).
+inline constexpr Duration kLongestTick = std::chrono::milliseconds(100);
+
+/// Calls `wait(timeout)`, and again with what is left of the time when it has found nothing: kernels
+/// that count in ticks may end poll(2) and select(2) up to a tick early. Longer waits are rounded up
+/// by them, so the clock is read for short ones alone. The number of calls is bounded, also where
+/// the clock stands still.
+template <class Wait>
+auto wait_out(Duration timeout, Wait wait) -> decltype(wait(timeout)) {
+  if (timeout <= Duration::zero() || timeout > kLongestTick) return wait(timeout);
+  constexpr int kMostCalls = 4;
+  const MonotonicTime deadline = monotonic_now() + timeout;
+  for (int calls = 1;; ++calls) {
+    const auto found = wait(timeout);
+    if (!found.ok() || found.count() > 0 || calls == kMostCalls) return found;
+    timeout = deadline - monotonic_now();
+    if (timeout <= Duration::zero()) return found;
+  }
+}
+
 }  // namespace pollard::platform

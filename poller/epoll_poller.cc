@@ -14,7 +14,8 @@
 //     same event; and urgent data makes a read short without being its end. With edges both are
 //     asked for.
 //   - epoll_wait counts milliseconds. epoll_pwait2 counts nanoseconds and may be absent (before
-//     5.11) or forbidden (seccomp says EPERM): it is tried when the program runs.
+//     5.11) or forbidden (seccomp says EPERM), also from some moment on: each call may be the first
+//     that is refused, and then milliseconds do.
 #include <span>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "pollard/base/assert.h"
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/epoll.h"
+#include "pollard/platform/failure.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/backends.h"
 
@@ -33,8 +35,7 @@ using platform::Result;
 class EpollPoller final : public Poller {
  public:
   EpollPoller() : Poller("epoll", kEpollCapabilities), epoll_(open()) {
-    has_nanoseconds_ =
-        platform::epoll_wait_nanoseconds(epoll_.get(), space_to_collect(), Duration::zero()).ok();
+    static_cast<void>(wait_nanoseconds(Duration::zero()));
   }
 
   [[nodiscard]] Duration resolution() const override {
@@ -91,10 +92,18 @@ class EpollPoller final : public Poller {
 
   [[gnu::noinline]] Result collect_within(Duration timeout) {
     if (timeout > Duration::zero() && has_nanoseconds_) {
-      return count(platform::epoll_wait_nanoseconds(epoll_.get(), space_to_collect(), timeout));
+      const Result found = wait_nanoseconds(timeout);
+      if (has_nanoseconds_) return count(found);
     }
     return count(platform::epoll_wait_milliseconds(epoll_.get(), space_to_collect(),
                                                    platform::to_milliseconds_rounded_up(timeout)));
+  }
+
+  Result wait_nanoseconds(Duration timeout) {
+    const Result found =
+        platform::epoll_wait_nanoseconds(epoll_.get(), space_to_collect(), timeout);
+    has_nanoseconds_ = !platform::is_absent(found);
+    return found;
   }
 
   // The set holds a registration that nobody can name any more: it is left behind.
@@ -115,10 +124,11 @@ class EpollPoller final : public Poller {
     return ready;
   }
 
-  // Where descriptors are short, the old set gives its own to its successor.
+  // Where descriptors or memory are short, the old set gives its own to its successor. Without a
+  // successor there is none for now: the strays are left, so the next wait tries again.
   Result start_over() {
     Result made = platform::epoll_create();
-    if (made.is(std::errc::too_many_files_open)) {
+    if (platform::is_shortage(made)) {
       epoll_.reset();
       made = platform::epoll_create();
     }
@@ -126,17 +136,15 @@ class EpollPoller final : public Poller {
     epoll_.reset(made.descriptor());
     for_each_applied([&](int fd, Interest interest) {
       const std::error_code refused = apply(fd, Interest::kNone, interest);
-      if (is_out_of_memory(refused)) {
-        try_again(fd);
-      } else if (refused) {
-        evict(fd);
-      }
+      if (!refused) return;
+      const bool later = may_pass(refused) || batch_full();
+      later ? note_not_taken(fd, interest) : evict(fd);
     });
     return made;
   }
 
   platform::Descriptor epoll_;
-  bool has_nanoseconds_ = false;
+  bool has_nanoseconds_ = true;
 };
 
 }  // namespace

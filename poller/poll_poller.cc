@@ -8,13 +8,18 @@
 //   - Darwin's poll answers NVAL for terminals and devices. add() asks first and refuses them.
 //   - The kernel reads the whole array at each wait, and so do we. Finding a descriptor's record
 //     takes constant time, and removing one moves the last into its place.
+//   - It refuses an array that is longer than the limit of open descriptors, also when that limit was
+//     lowered below the number that is watched (EINVAL). Then parts of the array are asked in turn.
+//   - Some kernels count time in ticks and may end a short wait a tick early. It is waited out.
 //   - Whoever stands first in the array would always be served first, and a batch out of thousands
 //     would cost a look at all of them. What one call finds is handed out batch by batch, to the
 //     last, before the next call is made.
-#include <utility>
+#include <algorithm>
+#include <span>
 #include <vector>
 
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/failure.h"
 #include "pollard/platform/poll.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/backends.h"
@@ -28,7 +33,7 @@ using platform::Result;
 class PollPoller final : public Poller {
  public:
   PollPoller() : Poller("poll", kPollCapabilities) {
-    has_nanoseconds_ = platform::poll_nanoseconds({}, Duration::zero()).ok();
+    static_cast<void>(wait_nanoseconds({}, Duration::zero()));
   }
 
   [[nodiscard]] Duration resolution() const override {
@@ -36,6 +41,15 @@ class PollPoller final : public Poller {
   }
 
  private:
+  void reserve(int fd, std::size_t registrations) override {
+    if (const auto number = static_cast<std::size_t>(fd); number >= place_of_.size()) {
+      place_of_.resize(number + 1);
+    }
+    if (records_.capacity() < registrations) {
+      records_.reserve(std::max(registrations, 2 * records_.capacity()));
+    }
+  }
+
   std::error_code apply(int fd, Interest from, Interest to) override {
     const auto number = static_cast<std::size_t>(fd);
     if (to == Interest::kNone) {
@@ -43,7 +57,6 @@ class PollPoller final : public Poller {
     } else if (from == Interest::kNone) {
       // add() asks. What comes back is taken as it is: if it can't be watched it answers NVAL.
       if (const std::error_code refused = may_defer() ? std::error_code() : ask(fd)) return refused;
-      if (number >= place_of_.size()) place_of_.resize(number + 1);
       place_of_[number] = records_.size();
       records_.push_back({.fd = fd, .events = to_events(to), .revents = 0});
     } else {
@@ -90,35 +103,82 @@ class PollPoller final : public Poller {
       scan();
       if (!found_nothing()) return Result(0);
     }
-    const Result found = wait_for(timeout);
+    const Result found = platform::wait_out(timeout, [&](Duration left) {
+      const Result all = wait_for(records_, left);
+      return all.is(std::errc::invalid_argument) ? wait_in_parts(left) : all;
+    });
     next_ = 0;
     remaining_ = found.ok() ? found.count() : 0;
     scan();
     return found;
   }
 
-  Result wait_for(Duration timeout) {
-    if (timeout == kNoTimeout) return platform::poll_milliseconds(records_, -1);
+  Result wait_for(std::span<PollRecord> records, Duration timeout) {
+    if (timeout == kNoTimeout) return platform::poll_milliseconds(records, -1);
     if (timeout > Duration::zero() && has_nanoseconds_) {
-      return platform::poll_nanoseconds(records_, timeout);
+      const Result found = wait_nanoseconds(records, timeout);
+      if (has_nanoseconds_) return found;
     }
-    return platform::poll_milliseconds(records_, platform::to_milliseconds_rounded_up(timeout));
+    return platform::poll_milliseconds(records, platform::to_milliseconds_rounded_up(timeout));
+  }
+
+  Result wait_nanoseconds(std::span<PollRecord> records, Duration timeout) {
+    const Result found = platform::poll_nanoseconds(records, timeout);
+    has_nanoseconds_ = !platform::is_absent(found);
+    return found;
+  }
+
+  // The kernel takes at most as many records as this process may have descriptors, and that limit
+  // was lowered: parts of the array are asked in turn, and time passes in short waits for one of
+  // them.
+  Result wait_in_parts(Duration timeout) {
+    constexpr Duration kTurn = std::chrono::milliseconds(10);
+    const std::size_t part = longest_part();
+    if (part == 0) return Result::failure(std::errc::invalid_argument);
+    const MonotonicTime deadline = saturating_add(platform::monotonic_now(), timeout);
+    for (;;) {
+      const Result found = ask_all(part);
+      const Duration left = deadline - platform::monotonic_now();
+      if (!found.ok() || found.count() > 0 || left <= Duration::zero()) return found;
+      const Result waited = wait_for(std::span(records_).first(part), std::min(left, kTurn));
+      if (!waited.ok()) return waited;
+    }
+  }
+
+  // How many records the kernel takes at once; zero when it refuses even one.
+  std::size_t longest_part() {
+    std::size_t part = records_.size() / 2;
+    while (part > 0 && !platform::poll_milliseconds(std::span(records_).first(part), 0).ok()) {
+      part /= 2;
+    }
+    return part;
+  }
+
+  Result ask_all(std::size_t part) {
+    std::size_t found = 0;
+    for (std::span<PollRecord> rest(records_); !rest.empty();) {
+      const std::size_t size = std::min(part, rest.size());
+      const Result asked = platform::poll_milliseconds(rest.first(size), 0);
+      if (!asked.ok()) return asked;
+      found += asked.count();
+      rest = rest.subspan(size);
+    }
+    return Result(static_cast<std::ptrdiff_t>(found));
   }
 
   // Who comes, goes or moves to another place meanwhile may miss its turn, and gets the next.
   void scan() {
-    for (; remaining_ > 0 && next_ < records_.size() && !batch_full(); ++next_) {
-      const PollRecord& record = records_[next_];
-      if (record.revents == 0) continue;
-      --remaining_;
+    while (remaining_ > 0 && next_ < records_.size() && !batch_full()) {
+      const PollRecord record = records_[next_];
+      if (record.revents != 0) --remaining_;
       if ((record.revents & platform::kPollInvalid) != 0) {
-        closed_.push_back(record.fd);
-      } else {
-        report(record.fd, ready_by(record.revents));
+        evict(record.fd);  // the last record takes its place
+        continue;
       }
+      if (record.revents != 0) report(record.fd, ready_by(record.revents));
+      ++next_;
     }
     if (next_ >= records_.size()) remaining_ = 0;
-    for (const int fd : std::exchange(closed_, {})) evict(fd);
   }
 
   static unsigned ready_by(short events) {
@@ -134,10 +194,9 @@ class PollPoller final : public Poller {
 
   std::vector<PollRecord> records_;
   std::vector<std::size_t> place_of_;  // by descriptor number; meaningful while it has a record
-  std::vector<int> closed_;
-  std::size_t next_ = 0;       // the record to look at next
-  std::size_t remaining_ = 0;  // how many from there on may be ready, by the last call
-  bool has_nanoseconds_ = false;
+  std::size_t next_ = 0;               // the record to look at next
+  std::size_t remaining_ = 0;          // how many from there on may be ready, by the last call
+  bool has_nanoseconds_ = true;
 };
 
 }  // namespace

@@ -12,6 +12,13 @@
 //   - After remove(fd) no event of that registration is delivered, not even one already collected,
 //     nor to the next registration of the same number.
 //   - A timeout is never early.
+//
+// What no backend promises: the order of the events of one wait. epoll gives them by arrival, poll
+// by the place in its array, select by number, kqueue by its own queue. A caller for whom the order
+// matters takes all events of a wait, then sorts them.
+//
+// Memory: only making a poller and add() may throw std::bad_alloc, and then nothing has changed.
+// modify(), remove(), wait() and next() never allocate.
 #pragma once
 
 #include <array>
@@ -93,9 +100,12 @@ class Poller {
   /// Begins to watch `fd`. Fails, and changes nothing, with
   ///   file_exists              it is registered already;
   ///   bad_file_descriptor      it is not an open descriptor;
-  ///   operation_not_permitted  the mechanism can't watch its kind (a regular file under epoll);
+  ///   operation_not_permitted  the mechanism can't watch its kind (a regular file under epoll),
+  ///                            also when `interest` is kNone;
   ///   operation_not_supported  kEdge, and this backend has no edges;
-  ///   too_many_files_open      its number is past what the mechanism can name (select).
+  ///   too_many_files_open      its number is past what the mechanism can name (select);
+  ///   a shortage               the kernel has no memory for it now (platform/failure.h).
+  /// Throws std::bad_alloc, and changes nothing, when this process has none.
   [[nodiscard]] std::error_code add(int fd, Interest interest, Token token,
                                     Trigger trigger = Trigger::kLevel);
 
@@ -127,8 +137,8 @@ class Poller {
   /// then `failure` isn't touched.
   [[nodiscard]] bool wait(Duration timeout, std::error_code& failure) {
     if (forked() || !changes_.empty()) return wait_with_changes(timeout, failure);
-    end_ = ready_.data();
-    return take_collected(collect(timeout), failure);
+    forget_collected();
+    return succeeded(collect(timeout), failure);
   }
 
   /// The next event of the last wait; false when there is none left.
@@ -151,9 +161,11 @@ class Poller {
       cursor_ = end_;  // they are the parent's
       return;
     }
-    const platform::EpollEvent& collected = *cursor_++;
-    const auto who = std::bit_cast<Registration>(collected.data.u64);
-    const std::uint32_t ready = collected.events;
+    // Copies, because a reference to a member of a packed structure may be misaligned.
+    const std::uint64_t data = cursor_->data.u64;
+    const std::uint32_t ready = cursor_->events;
+    ++cursor_;
+    const auto who = std::bit_cast<Registration>(data);
     const Record& record = records_[index(who.fd)];
     // Most events are of who is still registered, and nothing but what is still wanted.
     if (record.generation == who.generation &&
@@ -164,8 +176,7 @@ class Poller {
     if (event.readable || event.writable) handle(event.token, event);
   }
 
-  /// Whether next() may still have something. (Not for a backend inside of collect(), which is
-  /// still finding it: found_nothing() is.)
+  /// Returns whether next() may still have something.
   [[nodiscard]] bool has_ready() const { return cursor_ != end_; }
 
   /// The present registration of `fd`, for a caller that wants to come back to it later, if it is
@@ -202,6 +213,11 @@ class Poller {
   /// Collected events that were dropped because their registration had ended.
   [[nodiscard]] std::uint64_t stale_events() const { return stale_events_; }
 
+  /// Checks what must hold between any two operations, and asserts it: every registration that the
+  /// kernel doesn't know as it should is on the list of changes, once, and nothing is left of ended
+  /// registrations. O(descriptor numbers); for tests.
+  void verify() const;
+
  protected:
   /// `name` must outlive the poller: a literal, mostly.
   Poller(std::string_view name, PollerCapabilities capabilities);
@@ -214,10 +230,20 @@ class Poller {
   /// their turn. What doesn't fit comes first in the next wait.
   static constexpr std::size_t kBatch = 512;
 
+  /// Makes room for a registration of `fd`, so that apply() and collect() need not allocate.
+  /// `registrations` is the number of registrations with it. May throw std::bad_alloc: then add()
+  /// does, and nothing has changed.
+  virtual void reserve([[maybe_unused]] int fd, [[maybe_unused]] std::size_t registrations) {}
+
   /// Moves the kernel from one interest in `fd` to another; kNone to something registers, something
-  /// to kNone ends. When may_defer() is true, a collect() follows at once, and the work may ride
-  /// along with it. Called with from == to only to ask for edges again.
+  /// to kNone ends. When it fails, the kernel still has `from`. When may_defer() is true, a
+  /// collect() follows at once, and the work may ride along with it. Called with from == to only
+  /// when must_renew().
   virtual std::error_code apply(int fd, Interest from, Interest to) = 0;
+
+  /// Whether the kernel is to be asked anew for all that is wanted, also for what it knows already:
+  /// an edge was withheld, or it isn't known whether the kernel took the last change.
+  [[nodiscard]] bool must_renew(int fd) const { return records_[index(fd)].renew; }
 
   /// What apply(fd, from, kNone) is, when the descriptor is closed next.
   virtual std::error_code apply_close(int fd, Interest from) {
@@ -238,9 +264,9 @@ class Poller {
   /// Notes that what was applied for a registration is ready. If the registration has ended, that
   /// shows when the event is due.
   void report(int fd, unsigned ready) {
-    platform::EpollEvent& event = space_to_collect().front();
-    event.events = ready;
-    event.data.u64 = to_data({fd, generation(fd)});
+    if (end_ == ready_.data() + ready_.size()) make_space();
+    end_->events = ready;
+    end_->data.u64 = to_data({fd, generation(fd)});
     collected(1);
   }
 
@@ -281,6 +307,11 @@ class Poller {
   /// Whether `fd` is registered with Trigger::kEdge.
   [[nodiscard]] bool is_edge(int fd) const { return records_[index(fd)].edge; }
 
+  /// What the kernel is believed to know of the present registration of `fd`.
+  [[nodiscard]] Interest applied(int fd) const {
+    return index(fd) < records_.size() ? records_[index(fd)].applied : Interest::kNone;
+  }
+
   /// Reports the descriptor as ready with an error, and takes it out of the kernel's set: for a
   /// number that was closed without remove(), on mechanisms that would answer that for ever.
   void evict(int fd);
@@ -294,13 +325,19 @@ class Poller {
     }
   }
 
-  /// Notes that the kernel had no memory for the change of `fd`: it is tried again by the next
-  /// wait.
-  void try_again(int fd);
-  /// Whether the kernel was only out of memory.
-  [[nodiscard]] static bool is_out_of_memory(std::error_code refused) {
-    return refused == std::errc::not_enough_memory || refused == std::errc::no_space_on_device;
-  }
+  /// Notes that the kernel has no memory for `side` of the registration of `fd` now, and doesn't
+  /// have it: the next wait asks again.
+  void note_not_taken(int fd, Interest side);
+  /// Notes that the kernel refused `side` of the registration of `fd` for good. The backend reports
+  /// it; only the next modify() asks again.
+  void note_refused(int fd, Interest side);
+  /// Notes that the kernel may or may not have `side` of the registration of `fd`: the next wait
+  /// asks for it anew, or ends it, by what is wanted then.
+  void note_not_known(int fd, Interest side);
+
+  /// Whether a registration or change that was refused may be taken later, for the kernel is only
+  /// short of something.
+  [[nodiscard]] static bool may_pass(std::error_code refused);
   /// How long to wait while there are such changes.
   [[nodiscard]] Duration until_next_try(Duration timeout) const;
 
@@ -315,9 +352,10 @@ class Poller {
     Interest wanted = Interest::kNone;   // what the caller asked for
     Interest applied = Interest::kNone;  // what the kernel knows
     bool edge : 1 = false;
-    bool changed : 1 = false;    // is in changes_
-    bool lost_edge : 1 = false;  // an edge was withheld: ask for it again
-    std::uint8_t ended_in = 0;   // the wait, modulo 256, after which a registration ended
+    bool changed : 1 = false;   // is in changes_
+    bool renew : 1 = false;     // see must_renew()
+    bool refused : 1 = false;   // `applied` stays behind `wanted` until the next modify()
+    std::uint8_t ended_in = 0;  // the wait, modulo 256, after which a registration ended
   };
 
   // By Interest's bits.
@@ -330,29 +368,41 @@ class Poller {
     return table;
   }();
 
+  class ChangePass;
+
   static std::size_t index(int fd) { return static_cast<std::size_t>(fd); }
+  static bool registered(const Record& record) { return record.generation % 2 == 1; }
+  // Whether the kernel has yet to hear of something.
+  static bool needs_change(const Record& record) {
+    return !record.refused && (record.wanted != record.applied || record.renew);
+  }
   [[nodiscard]] Record* record_of(int fd);
   [[nodiscard, gnu::cold]] Event what_remains(Registration who, std::uint32_t reported);
   [[nodiscard]] std::size_t found() const { return static_cast<std::size_t>(end_ - ready_.data()); }
   void make_space();
-  [[nodiscard, gnu::noinline]] bool wait_with_changes(Duration timeout, std::error_code& failure);
-  [[nodiscard]] bool take_collected(platform::Result waited, std::error_code& failure) {
+  void make_room_for(int fd);
+  // Before anything is collected, so that the cursor is right even if a backend throws.
+  void forget_collected() {
     ++waits_;
-    cursor_ = ready_.data();
+    cursor_ = end_ = ready_.data();
+  }
+  [[nodiscard, gnu::noinline]] bool wait_with_changes(Duration timeout, std::error_code& failure);
+  [[nodiscard]] static bool succeeded(platform::Result waited, std::error_code& failure) {
     if (waited.ok() || waited.interrupted()) return true;
     failure = waited.error();
     return false;
   }
   std::error_code apply_first(int fd, Record& record);
+  std::error_code try_out(int fd);
   void note_stale(const Record& record);
   void withhold(int fd, Record& record);
   std::error_code end_registration(int fd, bool closes_next);
   void note_change(int fd, Record& record);
   void apply_changes();
+  void apply_change(int fd, Record& record);
 
   std::vector<Record> records_;  // by descriptor number
-  std::vector<int> changes_;     // descriptors whose wanted interest may have changed
-  std::vector<int> refused_;     // of these, what the kernel has no memory for now
+  std::vector<int> changes_;     // descriptors that may need a change; room for each number
   // What is ready stands as epoll writes it, on every system: so epoll writes it.
   std::vector<platform::EpollEvent> ready_;
   platform::EpollEvent* end_ = nullptr;           // of what this wait found

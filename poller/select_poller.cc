@@ -6,6 +6,7 @@
 //     reported once with an error, and taken out.
 //   - It knows readable and writable, and neither hang-up nor error. Nothing above needs the hints:
 //     a refused connect is readable and writable, and SO_ERROR says the rest.
+//   - Some kernels count time in ticks and may end a short wait a tick early. It is waited out.
 //   - The sets are overwritten by each call: copied before it, which is cheaper than rebuilding
 //     them.
 //   - The cost goes by the highest number, ready or not. Whole words without a bit are skipped, and
@@ -13,7 +14,6 @@
 //     so low numbers have no privilege.
 #include <algorithm>
 #include <bit>
-#include <utility>
 #include <vector>
 
 #include "pollard/platform/descriptor.h"
@@ -42,7 +42,7 @@ class SelectPoller final : public Poller {
       if (!may_defer() && !platform::is_open(fd)) {
         return std::make_error_code(std::errc::bad_file_descriptor);
       }
-      if (const std::error_code refused = make_room(fd)) return refused;
+      if (const std::error_code refused = ask(fd)) return refused;
     }
     set_bit(wanted_read_, fd, wants_read(to));
     set_bit(wanted_write_, fd, wants_write(to));
@@ -71,21 +71,30 @@ class SelectPoller final : public Poller {
     if (!wants_write(to)) set_bit(ready_write_, fd, false);
   }
 
-  std::error_code make_room(int fd) {
-    const std::size_t needed = static_cast<std::size_t>(fd) / kWordBits + 1;
-    if (needed <= wanted_read_.size()) return {};
-    std::vector<SelectWord> empty(needed);
-    const Result asked = platform::retry_interrupted([&] {
-      return platform::select_descriptors(fd + 1, empty.data(), nullptr, nullptr, Duration::zero());
-    });
-    if (!asked.ok()) return std::make_error_code(std::errc::too_many_files_open);
-    // Nothing changes before there is memory for all.
-    for (auto* bits : {&wanted_read_, &wanted_write_, &ready_read_, &ready_write_}) {
-      bits->reserve(needed);
+  static std::size_t words_for(int fd) { return static_cast<std::size_t>(fd) / kWordBits + 1; }
+
+  void reserve(int fd, std::size_t) override {
+    const std::size_t needed = words_for(fd);
+    if (needed <= unasked_.size()) return;
+    for (auto* bits : {&ready_read_, &ready_write_}) {
+      if (bits->capacity() < needed) bits->reserve(std::max(needed, 2 * bits->capacity()));
     }
-    wanted_read_.resize(needed);
-    wanted_write_.resize(needed);
-    return {};
+    for (auto* bits : {&wanted_read_, &wanted_write_, &unasked_}) bits->resize(needed);
+  }
+
+  // Whether the kernel takes numbers that are so high.
+  std::error_code ask(int fd) {
+    const std::size_t needed = words_for(fd);
+    if (needed <= known_words_) return {};
+    const Result asked = platform::retry_interrupted([&] {
+      return platform::select_descriptors(fd + 1, unasked_.data(), nullptr, nullptr,
+                                          Duration::zero());
+    });
+    if (asked.is(std::errc::invalid_argument)) {
+      return std::make_error_code(std::errc::too_many_files_open);
+    }
+    if (asked.ok()) known_words_ = needed;
+    return asked.error();
   }
 
   Result collect(Duration timeout) override {
@@ -93,15 +102,18 @@ class SelectPoller final : public Poller {
       scan();
       if (!found_nothing()) return Result(0);
     }
-    ready_read_.assign(wanted_read_.begin(), wanted_read_.begin() + as_offset(words_));
-    ready_write_.assign(wanted_write_.begin(), wanted_write_.begin() + as_offset(words_));
-    const Result found =
-        platform::select_descriptors(static_cast<int>(words_ * kWordBits), ready_read_.data(),
-                                     ready_write_.data(), nullptr, timeout);
+    const Result found = platform::wait_out(timeout, [&](Duration left) { return select(left); });
     next_ = found.ok() && found.count() > 0 ? 0 : ready_read_.size();
     if (found.is(std::errc::bad_file_descriptor)) return evict_closed(found);
     scan();
     return found;
+  }
+
+  Result select(Duration timeout) {
+    ready_read_.assign(wanted_read_.begin(), wanted_read_.begin() + as_offset(words_));
+    ready_write_.assign(wanted_write_.begin(), wanted_write_.begin() + as_offset(words_));
+    return platform::select_descriptors(static_cast<int>(words_ * kWordBits), ready_read_.data(),
+                                        ready_write_.data(), nullptr, timeout);
   }
 
   static std::ptrdiff_t as_offset(std::size_t words) { return static_cast<std::ptrdiff_t>(words); }
@@ -121,21 +133,20 @@ class SelectPoller final : public Poller {
   }
 
   Result evict_closed(Result refused) {
-    std::vector<int> closed;
     for_each_applied([&](int fd, Interest) {
-      if (!platform::is_open(fd)) closed.push_back(fd);
+      if (!batch_full() && !platform::is_open(fd)) evict(fd);
     });
-    if (closed.empty()) return refused;
-    for (const int fd : closed) evict(fd);
-    return {};
+    return found_nothing() ? refused : Result();
   }
 
   std::vector<SelectWord> wanted_read_;
   std::vector<SelectWord> wanted_write_;
   std::vector<SelectWord> ready_read_;
   std::vector<SelectWord> ready_write_;
-  std::size_t words_ = 0;  // up to the highest that holds a bit
-  std::size_t next_ = 0;   // the word of ready_… to look at next
+  std::vector<SelectWord> unasked_;  // zeros
+  std::size_t known_words_ = 0;      // that the kernel takes
+  std::size_t words_ = 0;            // up to the highest that holds a bit
+  std::size_t next_ = 0;             // the word of ready_… to look at next
 };
 
 }  // namespace

@@ -95,17 +95,19 @@ void a_regular_file_is_refused_or_ready(Trial& trial) {
   watched.expect_undisturbed();
 }
 
-// add() could not know: the interest came later. Its owner learns it from an event, and nothing
-// spins.
-void a_regular_file_that_is_refused_later_is_an_event_with_an_error(Trial& trial) {
+// Without an interest no mechanism has to be asked, but add() promises an answer all the same.
+void a_regular_file_is_refused_without_an_interest_as_with_one(Trial& trial) {
   Watched watched(trial);
   const Descriptor file = regular_file();
-  trial.expect(watched.add(file.get(), Interest::kNone), std::error_code(), "add");
-  watched.watch.modify(file, Interest::kRead);
-  const Event event = watched.watch.await(file);
-  trial.expect(event.readable, "a regular file is not readable");
-  if (event.error) watched.watch.expect_silence("refused, and reported");
-  watched.watch.remove(file);
+  const std::error_code refused = watched.add(file.get(), Interest::kRead);
+  if (!refused) watched.watch.remove(file);
+  trial.expect(watched.add(file.get(), Interest::kNone), refused, "add without an interest");
+  if (!refused) {
+    watched.watch.modify(file, Interest::kRead);
+    const Event event = watched.watch.await(file);
+    trial.expect(event.readable && !event.error, "a regular file is not readable");
+    watched.watch.remove(file);
+  }
   watched.expect_undisturbed();
 }
 
@@ -152,7 +154,7 @@ std::vector<Promise> refusal_promises() {
       POLLARD_PROMISE(kRefusals, strangers_are_neither_modified_nor_removed),
       POLLARD_PROMISE(kRefusals, what_is_no_descriptor_is_refused),
       POLLARD_PROMISE(kRefusals, a_regular_file_is_refused_or_ready),
-      POLLARD_PROMISE(kRefusals, a_regular_file_that_is_refused_later_is_an_event_with_an_error),
+      POLLARD_PROMISE(kRefusals, a_regular_file_is_refused_without_an_interest_as_with_one),
       POLLARD_PROMISE(kRefusals, a_descriptor_that_was_refused_can_be_added_when_it_is_another),
       POLLARD_PROMISE(kRefusals, descriptors_with_high_numbers_are_watched_or_refused),
   };

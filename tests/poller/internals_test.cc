@@ -2,6 +2,7 @@
 // it says is in the conformance kit.
 #include <string>
 
+#include "pollard/poller/backends.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {
@@ -144,20 +145,31 @@ BOOST_AUTO_TEST_CASE(a_number_that_the_kernel_refuses_is_refused_with_the_reason
   BOOST_TEST(!add());
 }
 
-BOOST_AUTO_TEST_CASE(a_number_that_the_kernel_refuses_again_and_again_hides_nobody) {
+BOOST_AUTO_TEST_CASE(a_number_that_the_kernel_refuses_is_refused_without_an_interest_too) {
   Faults faults;
   Watch watch("select");
   const Pair pair = socket_pair();
   watch.add(pair.near, Interest::kRead);
   write_text(pair.far.get(), "data");
   const Descriptor high = duplicate(pair.far.get(), 1500);
-  watch.add(high, Interest::kNone);
-  for (int waits = 0; waits < 3; ++waits) {
-    BOOST_TEST(!watch->modify(high.get(), Interest::kRead));
-    faults.fail(Call::kPselect, std::errc::invalid_argument);
-    const auto events = watch.collect();
-    BOOST_TEST((events.contains(high.get()) && events.at(high.get()).error));
-    BOOST_TEST(events.contains(pair.near.get()));
+  for (const Interest interest : kInterests) {
+    faults.fail(Call::kPselect, std::errc::invalid_argument, {.times = kForever});
+    const std::error_code refused = watch->add(high.get(), interest, Watch::token(high.get()));
+    BOOST_TEST((refused == std::errc::too_many_files_open), refused.message());
+    faults.restore(Call::kPselect);
+    BOOST_TEST(watch.ready(pair.near) == kReadable);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(select_that_is_forbidden_is_reported_as_forbidden) {
+  for (const std::errc error : {std::errc::operation_not_permitted,
+                                std::errc::function_not_supported, std::errc::not_enough_memory}) {
+    Faults faults;
+    faults.fail(Call::kPselect, error, {.times = kForever});
+    const auto poller = make_select_poller();
+    const Pair pair = socket_pair();
+    BOOST_TEST((poller->add(pair.near.get(), Interest::kRead, Token{1}) == error));
+    BOOST_TEST(poller->size() == 0U);
   }
 }
 
