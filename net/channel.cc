@@ -12,7 +12,8 @@ namespace {
 
 std::string what_would_work(std::error_code refused) {
   if (refused == std::errc::operation_not_permitted) {
-    return " (pipes, sockets and terminals it can; a regular file is always ready, so read it)";
+    return " (it watches pipes and sockets; a regular file is always ready: read it without "
+           "waiting; poll or select may watch a device)";
   }
   if (refused == std::errc::bad_file_descriptor) return " (it is not open)";
   if (refused == std::errc::file_exists) {
@@ -20,9 +21,6 @@ std::string what_would_work(std::error_code refused) {
   }
   if (refused == std::errc::operation_not_supported) return " for edges (it has levels only)";
   if (refused == std::errc::too_many_files_open) return " (its number is too high for it)";
-  if (refused == std::errc::invalid_argument) {
-    return " (not this kind of device; poll or select may)";
-  }
   return "";
 }
 

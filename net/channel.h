@@ -18,8 +18,9 @@ class Channel final : public Watcher {
   /// Is told what the descriptor is ready for.
   using Handler = MoveFunction<void(Readiness)>;
 
-  /// Throws std::system_error naming the poller and the descriptor when that can't be watched: a
-  /// regular file under epoll, a terminal under Darwin's kqueue, edges under poll.
+  /// Throws std::system_error naming the poller and the descriptor when that can't be watched, with
+  /// the errors of Poller::add(): a regular file under epoll, also without an interest; a terminal
+  /// under Darwin's kqueue; edges under poll.
   Channel(EventLoop& loop, int fd, Interest interest, Handler handler,
           Trigger trigger = Trigger::kLevel);
   ~Channel() override;

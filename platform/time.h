@@ -23,10 +23,10 @@ inline constexpr Duration kLongestTimeout = std::chrono::seconds(100'000'000);
 /// The longest tick of a kernel that counts the time of waits in ticks (NetBSD has 10 ms).
 inline constexpr Duration kLongestTick = std::chrono::milliseconds(100);
 
-/// Calls `wait(timeout)`, and again with what is left of the time when it has found nothing: kernels
-/// that count in ticks may end poll(2) and select(2) up to a tick early. Longer waits are rounded up
-/// by them, so the clock is read for short ones alone. The number of calls is bounded, also where
-/// the clock stands still.
+/// Calls `wait(timeout)`, and again with what is left of the time when it has found nothing:
+/// kernels that count in ticks may end poll(2) and select(2) up to a tick early. Longer waits are
+/// rounded up by them, so the clock is read for short ones alone. The number of calls is bounded,
+/// also where the clock stands still.
 template <class Wait>
 auto wait_out(Duration timeout, Wait wait) -> decltype(wait(timeout)) {
   if (timeout <= Duration::zero() || timeout > kLongestTick) return wait(timeout);

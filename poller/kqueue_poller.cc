@@ -8,16 +8,17 @@
 //     others. It is a hint as well; whoever cares asks the socket.
 //   - Closing a descriptor silently drops its filters, and deleting them afterwards fails with
 //     EBADF or ENOENT. Both mean "gone" and are no errors.
-//   - The write end of a pipe whose reader is gone can't be watched for writing: FreeBSD and OpenBSD
-//     say EPIPE, NetBSD EBADF, and none keeps the filter. poll and select say that it is ready, and
-//     so do we, at every wait: each asks the kernel again, and its refusal is the event.
+//   - The write end of a pipe whose reader is gone can't be watched for writing: FreeBSD and
+//     OpenBSD say EPIPE, NetBSD EBADF, and none keeps the filter. poll and select say that it is
+//     ready, and so do we, at every wait: each asks the kernel again, and its refusal is the event.
 //   - A failed change comes back as an event, or as the failure of the whole call, by the room
 //     there is; events beside errors may be left out. A registration asks for receipts; later
 //     changes ride along with the wait, with an event's room for each of them.
 //   - Interrupted by a signal, it has applied the changes nevertheless. They are never sent twice.
-//   - A filter of an ended registration may be left, where ending it failed. Its first event ends it.
-//   - It fails as a whole where a system call may, and then doesn't say what it has changed. Both are
-//     possible, until a later wait has asked for it anew.
+//   - A filter of an ended registration may be left, where ending it failed. Its first event ends
+//     it.
+//   - It fails as a whole where a system call may, and then doesn't say what it has changed. Both
+//     are possible, until a later wait has asked for it anew.
 //   - A full pipe whose reader goes is silent on NetBSD and OpenBSD, for ever: a fault of these
 //     kernels. Whoever writes to pipes there uses poll or select, or writes with a time limit.
 //   - udata is a pointer's width, 32 bits on some machines, and some systems take it from EV_ADD

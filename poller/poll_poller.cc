@@ -8,8 +8,9 @@
 //   - Darwin's poll answers NVAL for terminals and devices. add() asks first and refuses them.
 //   - The kernel reads the whole array at each wait, and so do we. Finding a descriptor's record
 //     takes constant time, and removing one moves the last into its place.
-//   - It refuses an array that is longer than the limit of open descriptors, also when that limit was
-//     lowered below the number that is watched (EINVAL). Then parts of the array are asked in turn.
+//   - It refuses an array that is longer than the limit of open descriptors, also when that limit
+//     was lowered below the number that is watched (EINVAL). Then parts of the array are asked in
+//     turn.
 //   - Some kernels count time in ticks and may end a short wait a tick early. It is waited out.
 //   - Whoever stands first in the array would always be served first, and a batch out of thousands
 //     would cost a look at all of them. What one call finds is handed out batch by batch, to the

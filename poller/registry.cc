@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "pollard/base/error.h"
+#include "pollard/platform/failure.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/process.h"
 #include "pollard/poller/backends.h"
@@ -38,27 +39,62 @@ bool is_name(std::string_view text) {
   throw std::system_error(code, message);
 }
 
+// What a probe has found. A shortage says nothing about the poller: it could not be tried.
+struct Finding {
+  std::string reason;        // why it doesn't work; empty if it does
+  std::error_code shortage;  // of descriptors or memory, if that is the reason
+};
+
+Finding failed(const std::string& what, std::error_code error) {
+  const bool short_now =
+      platform::classify(platform::Operation::kWait, error) == platform::FailureKind::kShortage;
+  return {.reason = what + ": " + error.message(),
+          .shortage = short_now ? error : std::error_code()};
+}
+
 // A byte through a pipe: silent before, readable after.
-std::string try_pipe(Poller& poller) {
+Finding try_pipe(Poller& poller) {
   platform::Descriptor read_end;
   platform::Descriptor write_end;
   const platform::Result piped = platform::open_pipe(read_end, write_end);
-  if (!piped.ok()) return "pipe: " + piped.error().message();
+  if (!piped.ok()) return failed("pipe", piped.error());
   constexpr Token kToken{4711};
   if (const auto error = poller.add(read_end.get(), Interest::kRead, kToken)) {
-    return "watching a pipe: " + error.message();
+    return failed("watching a pipe", error);
   }
   Event event;
-  if (const auto error = poller.wait(Duration::zero())) return "waiting: " + error.message();
-  if (poller.next(event)) return "it reports an empty pipe as ready";
+  if (const auto error = poller.wait(Duration::zero())) return failed("waiting", error);
+  if (poller.next(event)) return {.reason = "it reports an empty pipe as ready"};
   constexpr std::array<std::byte, 1> kByte{};
-  if (!platform::write(write_end.get(), kByte).ok()) return "a pipe takes no byte";
-  if (const auto error = poller.wait(std::chrono::seconds(1))) return "waiting: " + error.message();
+  if (!platform::write(write_end.get(), kByte).ok()) return {.reason = "a pipe takes no byte"};
+  if (const auto error = poller.wait(std::chrono::seconds(1))) return failed("waiting", error);
   if (!poller.next(event) || event.token != kToken || !event.readable) {
-    return "it doesn't report a byte in a pipe";
+    return {.reason = "it doesn't report a byte in a pipe"};
   }
   poller.remove(read_end.get());
   return {};
+}
+
+Finding try_out(const PollerEntry& entry) {
+  try {
+    if (entry.probe) return {.reason = entry.probe()};
+    const std::unique_ptr<Poller> poller = entry.create();
+    return poller == nullptr ? Finding{.reason = "nothing is created"} : try_pipe(*poller);
+  } catch (const std::system_error& error) {
+    return {.reason = error.what(), .shortage = failed("", error.code()).shortage};
+  } catch (const std::exception& error) {
+    return {.reason = error.what()};
+  }
+}
+
+// Whether the entry works. Throws for a shortage: taking another poller for it would be a fallback
+// that lasts longer than its cause.
+bool works(const PollerEntry& entry) {
+  const Finding finding = try_out(entry);
+  if (finding.shortage) {
+    refuse(finding.shortage, "trying the poller '" + entry.name + "' (" + finding.reason + ')');
+  }
+  return finding.reason.empty();
 }
 
 std::vector<std::string> split_names(const PollerChoice& choice) {
@@ -114,15 +150,7 @@ void register_poller(PollerEntry entry) {
   entries.push_back(std::move(entry));
 }
 
-std::string why_unusable(const PollerEntry& entry) {
-  try {
-    if (entry.probe) return entry.probe();
-    const std::unique_ptr<Poller> poller = entry.create();
-    return poller == nullptr ? "nothing is created" : try_pipe(*poller);
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-}
+std::string why_unusable(const PollerEntry& entry) { return try_out(entry).reason; }
 
 std::string_view to_string(PollerChoice::Source source) {
   switch (source) {
@@ -176,7 +204,7 @@ PollerEntry resolve(const PollerChoice& choice) {
   const std::vector<PollerEntry> entries = registered_pollers();
   if (choice.names.empty()) {
     for (const PollerEntry& entry : entries) {
-      if (why_unusable(entry).empty()) return entry;
+      if (works(entry)) return entry;
     }
     refuse(Error::kPollerUnusable, describe(entries));
   }
@@ -189,7 +217,7 @@ PollerEntry resolve(const PollerChoice& choice) {
     named.push_back(*entry);
   }
   for (const PollerEntry& entry : named) {
-    if (why_unusable(entry).empty()) return entry;
+    if (works(entry)) return entry;
   }
   refuse(Error::kPollerUnusable, asked + describe(entries));
 }

@@ -2,9 +2,10 @@
 //
 // A choice is a list of names, "epoll" or "kqueue,poll": the first that works is taken, and when
 // none does, that is an error which says what was asked for, why it can't be had and what can.
-// There is no fallback that the user didn't write. Without a choice in the code (which includes the
-// flag, by poller_from_args) the environment variable POLLARD_POLLER decides, and without that the
-// best that works.
+// There is no fallback that the user didn't write, and none for a shortage: when descriptors or
+// memory are too short to try a poller, that is the error. Without a choice in the code (which
+// includes the flag, by poller_from_args) the environment variable POLLARD_POLLER decides, and
+// without that the best that works.
 #pragma once
 
 #include <functional>
@@ -74,7 +75,8 @@ struct PollerChoice {
 
 /// The entry that `choice` leads to. Throws std::system_error with Error::kPollerUnknown for a name
 /// that isn't registered, Error::kPollerUnusable when no name on the list works, invalid_argument
-/// for a list that isn't one.
+/// for a list that isn't one, and too_many_files_open or another shortage when there are not
+/// descriptors or memory enough to try one (three descriptors are needed).
 [[nodiscard]] PollerEntry resolve(const PollerChoice& choice);
 
 /// effective_choice(), resolve() and create() in one.

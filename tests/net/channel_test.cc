@@ -284,6 +284,20 @@ POLLARD_EACH_BACKEND(what_the_mechanism_cannot_watch_is_refused_by_name_or_else_
   loop.run();
 }
 
+// The refusal comes when the channel is made, and not as an event once there is an interest.
+POLLARD_EACH_BACKEND(regular_file_without_interest_is_refused_as_with_one) {
+  EventLoop loop({.poller = backend});
+  const Descriptor file = temporary_file();
+  const auto make = [&](Interest interest) {
+    return thrown_by([&] { Channel(loop, file.get(), interest, kUnexpected); });
+  };
+  const auto with_interest = make(Interest::kRead);
+  const auto without = make(Interest::kNone);
+  BOOST_TEST_REQUIRE(with_interest.has_value() == without.has_value());
+  if (without.has_value()) BOOST_TEST((without->code() == with_interest->code()));
+  BOOST_TEST((backend != "epoll" || without.has_value()));
+}
+
 POLLARD_EACH_BACKEND(what_is_not_open_or_is_watched_already_is_refused) {
   EventLoop loop({.poller = backend});
   const Pair pair = socket_pair();

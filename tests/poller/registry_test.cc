@@ -289,12 +289,42 @@ BOOST_AUTO_TEST_CASE(a_mechanism_that_the_system_lacks_says_so) {
                [] { static_cast<void>(make_poller("epoll,kqueue")); });
 }
 
-BOOST_AUTO_TEST_CASE(a_process_without_descriptors_is_told_so) {
+BOOST_AUTO_TEST_CASE(a_shortage_while_a_poller_is_tried_is_the_error) {
+  const Environment variable(nullptr);
+  for (const std::errc error :
+       {std::errc::too_many_files_open, std::errc::too_many_files_open_in_system,
+        std::errc::not_enough_memory}) {
+    for (const char* choice : {"", "epoll,poll", "poll"}) {
+      Faults faults;
+      faults.fail(Call::kPipe2, error, {.times = kForever});
+      faults.fail(Call::kPipe, error, {.times = kForever});
+      const std::error_code code(static_cast<int>(error), std::system_category());
+      expect_error(code, {"trying the poller", code.message()},
+                   [choice] { static_cast<void>(make_poller(choice)); });
+    }
+  }
+}
+
+// Not even the descriptor that the mechanism itself needs.
+BOOST_AUTO_TEST_CASE(a_shortage_while_a_poller_is_made_is_the_error) {
   Faults faults;
-  faults.fail(Call::kPipe2, std::errc::too_many_files_open, {.times = kForever});
-  faults.fail(Call::kPipe, std::errc::too_many_files_open, {.times = kForever});
-  const std::string reason = std::make_error_code(std::errc::too_many_files_open).message();
-  expect_error(Error::kPollerUnusable, {reason}, [] { static_cast<void>(make_poller("poll")); });
+  faults.fail(Call::kEpollCreate1, std::errc::too_many_files_open, {.times = kForever});
+  faults.fail(Call::kKqueue, std::errc::too_many_files_open, {.times = kForever});
+  for (const char* choice : {"epoll,poll", "kqueue,select"}) {
+    BOOST_CHECK_EXCEPTION(static_cast<void>(make_poller(choice)), std::system_error,
+                          [](const std::system_error& thrown) {
+                            return thrown.code() == std::errc::too_many_files_open;
+                          });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_select_that_is_forbidden_is_unusable_and_says_why) {
+  Faults faults;
+  faults.fail(Call::kPselect, std::errc::operation_not_permitted, {.times = kForever});
+  const std::string reason = std::make_error_code(std::errc::operation_not_permitted).message();
+  expect_error(Error::kPollerUnusable, {"'select'", reason},
+               [] { static_cast<void>(make_poller("select")); });
+  BOOST_TEST(make_poller("select,poll")->name() == "poll");
 }
 
 BOOST_AUTO_TEST_CASE(interests_and_sources_have_names) {
