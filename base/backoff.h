@@ -13,8 +13,8 @@ namespace pollard {
 
 /// How long the first delay may be, and the longest.
 struct BackoffOptions {
-  Duration initial = std::chrono::milliseconds(500);  ///< the first ceiling
-  Duration maximum = std::chrono::seconds(30);        ///< the last; also of `initial`
+  Duration initial = std::chrono::milliseconds(500);  ///< the first ceiling; negative: zero
+  Duration maximum = std::chrono::seconds(30);  ///< the last, also of `initial`; negative: zero
 };
 
 /// The ceiling doubles from `initial` to `maximum`; each delay is drawn evenly from the upper half
@@ -23,21 +23,25 @@ class Backoff {
  public:
   /// The same seed gives the same delays on every system. One thread.
   Backoff(BackoffOptions options, std::uint64_t seed)
-      : options_(options), ceiling_(options.initial), random_(seed) {}
+      : maximum_(std::max(options.maximum, Duration::zero())),
+        initial_(std::clamp(options.initial, Duration::zero(), maximum_)),
+        ceiling_(initial_),
+        random_(seed) {}
 
   /// The next delay of the schedule.
   [[nodiscard]] Duration next() {
-    const Duration ceiling = std::clamp(ceiling_, Duration::zero(), options_.maximum);
-    ceiling_ = ceiling > options_.maximum / 2 ? options_.maximum : ceiling * 2;
+    const Duration ceiling = ceiling_;
+    ceiling_ = ceiling > maximum_ / 2 ? maximum_ : ceiling * 2;
     const Duration half = ceiling / 2;
     return half + Duration(random_.up_to(static_cast<std::uint64_t>((ceiling - half).count())));
   }
 
   /// Begins again at `initial`: for after a success that lasted.
-  void reset() { ceiling_ = options_.initial; }
+  void reset() { ceiling_ = initial_; }
 
  private:
-  BackoffOptions options_;
+  Duration maximum_;
+  Duration initial_;
   Duration ceiling_;
   SplitMix64 random_;
 };

@@ -1,11 +1,12 @@
 // Connects to whichever of several addresses answers first ("Happy Eyeballs", RFC 8305): they are
 // tried one after the other, each with a head start before the next; when one fails the next begins
 // at once; the first that connects wins, and the others' sockets are closed.
+//
+//     kReady ──start──▶ kRunning ──▶ kEnded (on_end, or the destructor)
 #pragma once
 
 #include <chrono>
-#include <cstddef>
-#include <list>
+#include <memory>
 #include <system_error>
 #include <vector>
 
@@ -14,7 +15,6 @@
 #include "pollard/net/address.h"
 #include "pollard/net/connection_handlers.h"
 #include "pollard/net/event_loop.h"
-#include "pollard/net/timer.h"
 #include "pollard/platform/descriptor.h"
 
 namespace pollard {
@@ -26,7 +26,9 @@ struct RaceOptions {
   Duration head_start = std::chrono::milliseconds(250);
   /// An address that hasn't answered by then has failed with timed_out.
   Duration attempt_timeout = std::chrono::seconds(10);
-  /// Where to connect from (bind(2)); empty: the system chooses.
+  /// Where to connect from (bind(2)); empty: the system chooses. With port 0 the kernel chooses a
+  /// port for each destination, where it can (platform::set_bind_address_no_port). An address of
+  /// another family has failed with address_family_not_supported.
   Address local = {};
 };
 
@@ -44,16 +46,18 @@ struct RaceResult {
 /// one, and each family's in the order given.
 [[nodiscard]] std::vector<Address> interleave_families(std::vector<Address> addresses);
 
-/// One race. The loop's thread; may be destroyed at any time, also by its own handlers, none of
-/// which runs afterwards.
+/// One race. The loop's thread, which each function asserts; may be destroyed at any time, also by
+/// its own handlers, none of which runs afterwards.
 class AddressRace {
  public:
   /// What a race calls, in the loop's thread.
   struct Handlers {
-    /// Once, also while start() runs, unless the loop ends before.
+    /// Reports the result: once, also while start() runs, unless the loop ends before.
     MoveFunction<void(RaceResult)> on_end;
     /// A socket was made for this address and is about to connect: the time for options such as the
-    /// size of its receive buffer, which the handshake tells the peer (RFC 7323 2.2).
+    /// size of its receive buffer, which the handshake tells the peer (RFC 7323 2.2). What it
+    /// throws goes to EventLoop::report_exception, and the address has failed with
+    /// operation_canceled.
     MoveFunction<void(int fd, const Address&)> on_socket = {};
   };
 
@@ -69,21 +73,8 @@ class AddressRace {
 
  private:
   class Runner;
-
-  void start_next();
-  [[nodiscard]] std::error_code start(const Address& address);
-  void connected(Runner& runner);
-  void failed(Runner& runner, std::error_code error);
-  void finish();
-
-  EventLoop& loop_;
-  std::vector<Address> addresses_;
-  Handlers handlers_;
-  RaceOptions options_;
-  std::size_t next_ = 0;  // of addresses_
-  std::list<Runner> running_;
-  Timer head_start_;
-  RaceResult result_;
+  class Core;
+  std::shared_ptr<Core> core_;
 };
 
 }  // namespace pollard

@@ -2,10 +2,9 @@
 // between them, and a say in the matter for whoever waits. An attempt looks the target's name up
 // anew, and races its addresses.
 //
-//     kIdle ──start──▶ kConnecting ──▶ kIdle (on_connected, or on_give_up)
-//                        │      ▲
-//                        ▼      │
-//                       kWaiting
+//     kIdle ──start──▶ kWaiting ──▶ kConnecting ──▶ kIdle (on_connected, or on_give_up)
+//                         ▲              │
+//                         └── failed ────┘           cancel() enters kIdle from any state
 #pragma once
 
 #include <chrono>
@@ -23,6 +22,7 @@
 #include "pollard/net/host_port.h"
 #include "pollard/net/resolver.h"
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/failure.h"
 
 namespace pollard {
 
@@ -39,11 +39,12 @@ struct ConnectorOptions {
   BackoffOptions backoff = {};
   /// Attempts in all; zero: without end, as far as errors are worth a retry.
   unsigned max_attempts = 0;
-  /// No attempt begins later than this after start.
+  /// No attempt but the first begins later than this after start().
   Duration give_up_after = Duration::max();
   /// Of the jitter; absent: another one for each connector.
   std::optional<std::uint64_t> seed = {};
-  /// Where to connect from (bind(2)); empty: the system chooses.
+  /// Where to connect from (bind(2)); empty: the system chooses. With port 0 the kernel chooses a
+  /// port for each destination, where it can (platform::set_bind_address_no_port).
   Address local = {};
   /// Looks the target's name up; absent: Resolver::shared().
   std::shared_ptr<Resolver> resolver = {};
@@ -58,17 +59,19 @@ struct ConnectorHandlers {
   /// No attempt follows.
   MoveFunction<void(std::error_code last_error)> on_give_up = {};
   /// A socket was made for this address, and is about to connect: the time for options such as the
-  /// size of its receive buffer, which the handshake tells the peer (RFC 7323 2.2). Must not end
-  /// the connector.
+  /// size of its receive buffer, which the handshake tells the peer (RFC 7323 2.2). What it throws
+  /// goes to EventLoop::report_exception, and the address has failed with operation_canceled.
   MoveFunction<void(int fd, const Address& address)> on_socket = {};
 };
 
-/// Whether a connect that failed like this may succeed later: refused, unreachable, timed out, out
-/// of resources, a name that nobody knows yet. Not when it was forbidden, or can't mean anything.
-[[nodiscard]] bool is_worth_a_retry(std::error_code error);
+/// Whether an attempt that failed with `error` may succeed later: all errors but those that time
+/// can't mend (another family, no socket, a service or an address that doesn't exist), as
+/// platform::classify has them for `operation`. False for no error. Any thread.
+[[nodiscard]] bool is_worth_a_retry(std::error_code error,
+                                    platform::Operation operation = platform::Operation::kConnect);
 
-/// The loop's thread; may be destroyed in any state, also by its own handlers, none of which runs
-/// afterwards. No handler runs inside start().
+/// The loop's thread, which each function asserts; may be destroyed in any state, also by its own
+/// handlers, none of which runs afterwards. No handler runs inside start().
 class Connector {
  public:
   /// As in the diagram above.
@@ -81,21 +84,22 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  /// Begins, after `delay`; connection_already_in_progress unless idle. Attempts are counted from
-  /// one, and the backoff goes on where it was until reset_backoff().
+  /// Begins, after `delay`. Attempts are counted from one, and the backoff goes on where it was
+  /// until reset_backoff(). Fails with connection_already_in_progress unless idle, with
+  /// not_enough_memory, and with Error::kLoopGone; then it changes nothing.
   std::error_code start(Duration delay = Duration::zero());
 
-  /// Ends without a further handler.
+  /// Ends without a further handler. No effect when idle.
   void cancel();
 
-  /// For after a connection that was good.
+  /// Begins the schedule of delays anew: for after a connection that was good.
   void reset_backoff();
-  /// The next delay of the schedule.
+  /// Takes the next delay of the schedule.
   [[nodiscard]] Duration next_delay();
 
-  /// Where it is.
+  /// Returns the state; kIdle once the loop is gone.
   [[nodiscard]] State state() const;
-  /// What it was made with.
+  /// Returns the target that it was made with.
   [[nodiscard]] const HostPort& target() const;
 
  private:

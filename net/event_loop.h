@@ -99,6 +99,11 @@ class LoopHandle {
   [[nodiscard]] bool in_loop_thread() const { return mailbox_->thread().is_current(); }
   /// Aborts when another thread calls than the one that made the loop.
   void assert_in_loop_thread() const { mailbox_->thread().assert_current(); }
+  /// Like assert_in_loop_thread(), but allows any thread once the loop is gone: what belonged to it
+  /// may then be used and destroyed in any one thread.
+  void assert_in_loop_thread_or_gone() const {
+    if (alive()) assert_in_loop_thread();
+  }
 
  private:
   std::shared_ptr<Mailbox> mailbox_;

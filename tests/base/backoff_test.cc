@@ -73,6 +73,23 @@ BOOST_AUTO_TEST_CASE(an_initial_above_the_maximum_is_the_maximum) {
   for (const Duration delay : delays(backoff, 5)) BOOST_TEST((delay >= 500ms && delay <= 1s));
 }
 
+BOOST_AUTO_TEST_CASE(extreme_bounds_give_delays_between_zero_and_the_maximum) {
+  const std::vector<Duration> extremes = {Duration::min(), Duration(-1), Duration::zero(),
+                                          Duration(1), Duration::max()};
+  for (const Duration initial : extremes) {
+    for (const Duration maximum : extremes) {
+      Backoff backoff({.initial = initial, .maximum = maximum}, 1);
+      for (int round = 0; round < 2; ++round) {
+        for (const Duration delay : delays(backoff, 70)) {
+          BOOST_REQUIRE((delay >= Duration::zero()));
+          BOOST_REQUIRE((delay <= std::max(maximum, Duration::zero())));
+        }
+        backoff.reset();
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(no_interval_is_no_delay) {
   Backoff backoff({.initial = 0ns, .maximum = 30s}, 1);
   for (const Duration delay : delays(backoff, 5)) BOOST_TEST((delay == Duration::zero()));

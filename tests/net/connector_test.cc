@@ -14,6 +14,7 @@
 #include "pollard/platform/socket_address.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/faults.h"
+#include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {
 namespace {
@@ -127,28 +128,32 @@ POLLARD_EACH_BACKEND(silence_is_a_failure_after_a_time) {
 }
 
 POLLARD_EACH_BACKEND(no_attempt_begins_after_the_time_to_give_up) {
+  Faults faults;
+  StoppedClock clock(faults);
   Connecting one(backend, refusing(), {.backoff = kQuick, .give_up_after = 30ms});
-  const MonotonicTime start = platform::monotonic_now();
   one.start();
-  one.until_given_up();
+  Duration passed{};
+  for (std::size_t attempts = 1; !one.gave_up; ++attempts) {
+    run_until(one.loop, [&] { return one.failures.size() == attempts; });
+    const std::optional<Duration> delay = one.failures.back().next_delay;
+    if (!delay.has_value()) continue;
+    passed += *delay;
+    BOOST_TEST((passed <= 30ms));
+    clock.advance(*delay);
+  }
   BOOST_TEST(one.gave_up == std::errc::connection_refused);
-  BOOST_TEST(one.failures.size() > 2U);
-  BOOST_TEST(!one.failures.back().next_delay.has_value());
-  BOOST_TEST((platform::monotonic_now() - start < 5s));
+  BOOST_TEST((passed + kQuick.maximum > 30ms), "one more would have been too late");
 }
 
 POLLARD_EACH_BACKEND(an_error_that_time_doesnt_mend_isnt_tried_again) {
-  for (const std::errc error : {std::errc::permission_denied, std::errc::operation_not_permitted,
-                                std::errc::address_family_not_supported}) {
-    Faults faults;
-    Connecting one(backend, refusing(), {.backoff = kQuick});
-    faults.fail(Call::kConnect, error);
-    one.start();
-    one.until_given_up();
-    BOOST_TEST(one.gave_up == error);
-    BOOST_TEST(one.failures.size() == 1U);
-    BOOST_TEST(faults.count(Call::kConnect) == 1U);
-  }
+  Faults faults;
+  Connecting one(backend, refusing(), {.backoff = kQuick});
+  faults.fail(Call::kConnect, std::errc::address_family_not_supported);
+  one.start();
+  one.until_given_up();
+  BOOST_TEST(one.gave_up == std::errc::address_family_not_supported);
+  BOOST_TEST(one.failures.size() == 1U);
+  BOOST_TEST(faults.count(Call::kConnect) == 1U);
 }
 
 POLLARD_EACH_BACKEND(what_fails_at_once_is_tried_again_all_the_same) {
