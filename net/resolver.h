@@ -5,10 +5,11 @@
 //         [](std::error_code error, const std::vector<Address>& addresses) { … });
 //
 // Nothing can interrupt getaddrinfo, and it may take minutes when no name server answers. So the
-// limits of time are ours: whoever asks hears timed_out by his deadline, whatever the helpers do;
-// and the destructor joins the helpers that are idle, but leaves behind those that are inside
-// getaddrinfo. They own what they use, touch nothing of anybody else's when they come back, and
-// end.
+// limits of time are ours. Each lookup ends with timed_out at its deadline, whatever the helpers
+// do. Names that hang hold up no others: a helper whose lookup takes long is replaced by another,
+// up to a bound, and "localhost" and numbers have a helper of their own. The destructor joins the
+// helpers that are idle, but leaves behind those that are inside getaddrinfo: they own what they
+// use, touch nothing else when they come back, and end.
 #pragma once
 
 #include <chrono>
@@ -27,14 +28,30 @@ namespace pollard {
 
 /// How much is looked up at a time.
 struct ResolverOptions {
-  /// Helper threads, each made when there is something to look up and no other is free.
+  /// Helper threads, each made when there is something to look up and no other is free; at least
+  /// one. Beside them there is one for "localhost", the names that end in ".localhost" (RFC 6761
+  /// 6.3), and numbers with the name of a service.
   unsigned max_threads = 4;
-  /// Names that wait for a helper; who asks for one more hears resource_unavailable_try_again.
+  /// Helper threads beyond max_threads, in the places of those whose lookup hangs. When so many
+  /// hang, further names wait, each until its deadline.
+  unsigned max_hanging = 28;
+  /// A lookup hangs when it has taken so long, or when all that asked for it have withdrawn. At
+  /// least a millisecond.
+  Duration hangs_after = std::chrono::seconds(1);
+  /// Names that wait for a helper; a lookup of one more fails with resource_unavailable_try_again.
   std::size_t max_waiting = 1024;
 };
 
+/// What a resolver is doing.
+struct ResolverStats {
+  std::size_t helpers = 0;  ///< threads, idle ones included
+  std::size_t hanging = 0;  ///< of them, those whose lookup hangs
+  std::size_t waiting = 0;  ///< names that no helper has begun with
+};
+
 /// A question that was asked. It is withdrawn when this dies, and then its callback won't run.
-/// Moved, not copied; may outlive the resolver and the loop. The asking loop's thread.
+/// Moved, not copied; may outlive the resolver and the loop. The asking loop's thread, which
+/// cancel(), active() and the destructor assert while there is a question and its loop.
 class [[nodiscard]] Lookup {
  public:
   Lookup() = default;
@@ -66,7 +83,7 @@ class Resolver {
   /// tried (RFC 6724). It may destroy the lookup and the resolver.
   using OnResolved = MoveFunction<void(std::error_code, const std::vector<Address>&)>;
 
-  /// How long who asks waits, unless he says otherwise.
+  /// Default time limit of a lookup.
   static constexpr Duration kDefaultDeadline = std::chrono::seconds(15);
 
   /// Makes no thread yet.
@@ -78,16 +95,19 @@ class Resolver {
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
-  /// The one that everybody shares who brings none: made when it is first asked for, gone when
-  /// nobody holds it any more.
+  /// Returns the process-wide default resolver: made when it is first asked for, gone when the last
+  /// reference to it is.
   [[nodiscard]] static std::shared_ptr<Resolver> shared();
 
   /// Looks `where` up and calls `on_resolved` in the loop, once, never inside this call: with the
   /// addresses, with what platform::look_up fails with, or with timed_out after `deadline`. A
-  /// literal takes no helper; "*:80" is [::]:80 and 0.0.0.0:80. Who asks what is being looked up
-  /// already shares the answer. In the loop's thread.
+  /// literal takes no helper; "*:80" is [::]:80 and 0.0.0.0:80. Lookups of the same host and
+  /// service at the same time share one answer. Throws std::bad_alloc. In the loop's thread.
   Lookup resolve(EventLoop& loop, const HostPort& where, OnResolved on_resolved,
                  Duration deadline = kDefaultDeadline);
+
+  /// Counts what the resolver is doing now; zeros in a forked child.
+  [[nodiscard]] ResolverStats stats() const;
 
   /// The same in the calling thread, which it blocks: for before a loop runs. Throws
   /// std::system_error that names what was looked up.

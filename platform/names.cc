@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "pollard/base/error.h"
 #include "pollard/platform/socket_address.h"
@@ -42,6 +43,10 @@ std::error_code error_of(int answer) {
   return Error::kNameServiceFailed;
 }
 
+struct FreeList {
+  void operator()(addrinfo* list) const { system_calls().freeaddrinfo(list); }
+};
+
 void append(const addrinfo& entry, std::vector<Endpoint>& found) {
   SocketAddress address;
   if (entry.ai_addr == nullptr || entry.ai_addrlen > sizeof address.storage) return;
@@ -65,11 +70,11 @@ std::error_code look_up(const std::string& host, const std::string& service,
   addrinfo* list = nullptr;
   const int answer = system_calls().getaddrinfo(host.c_str(), service.c_str(), &hints, &list);
   if (answer != 0) return error_of(answer);
+  const std::unique_ptr<addrinfo, FreeList> owner(list);  // also when memory is short below
   found.clear();
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     append(*entry, found);
   }
-  system_calls().freeaddrinfo(list);
   return found.empty() ? make_error_code(Error::kHostNotFound) : std::error_code();
 }
 

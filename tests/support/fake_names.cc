@@ -10,6 +10,7 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "pollard/net/resolver.h"
 #include "pollard/platform/socket_address.h"
@@ -32,7 +33,7 @@ struct FakeNames::State {
     asked.push_back(host);
     if (holding) {
       ++held;
-      changed.wait(lock, [this] { return !holding; });
+      changed.wait(lock, [&] { return !holding || let_go.erase(host) > 0; });
       --held;
     }
     const auto entry = known.find(host);
@@ -66,6 +67,7 @@ struct FakeNames::State {
   std::map<std::string, Entry> known;
   std::vector<std::string> asked;
   std::list<List> lists;
+  std::set<std::string> let_go;
   std::size_t held = 0;
   bool holding = false;
 };
@@ -103,6 +105,12 @@ void FakeNames::hold() {
 void FakeNames::release() {
   const std::lock_guard lock(state_->mutex);
   state_->holding = false;
+  state_->changed.notify_all();
+}
+
+void FakeNames::let_one_go(const std::string& host) {
+  const std::lock_guard lock(state_->mutex);
+  state_->let_go.insert(host);
   state_->changed.notify_all();
 }
 

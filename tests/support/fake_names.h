@@ -35,6 +35,8 @@ class FakeNames {
   /// From now on lookups of anything take until release().
   void hold();
   void release();
+  /// Ends the next lookup of this host, or the one that is held.
+  void let_one_go(const std::string& host);
 
   /// How many lookups of it have begun, and of everything how many are being held.
   [[nodiscard]] std::size_t asked(const std::string& host) const;
