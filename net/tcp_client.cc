@@ -1,5 +1,7 @@
 #include "pollard/net/tcp_client.h"
 
+#include <cstdint>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -18,7 +20,7 @@ std::string_view to_string(TcpClient::State state) {
   return "unknown";
 }
 
-// Shared, so that it outlives the client in its own callbacks.
+// Shared, so that it outlives the client in its own callbacks: each entry from the loop keeps it.
 class TcpClient::Core : public std::enable_shared_from_this<Core> {
  public:
   Core(EventLoop& loop, const HostPort& server, ConnectionHandlers handlers,
@@ -38,16 +40,20 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   Core& operator=(const Core&) = delete;
 
   std::error_code connect() {
+    if (wish_ == Wish::kGone) return std::make_error_code(std::errc::operation_canceled);
     if (connector_.state() != Connector::State::kIdle) {
       return std::make_error_code(std::errc::connection_already_in_progress);
     }
     if (connection() != nullptr) return std::make_error_code(std::errc::already_connected);
-    wanted_ = true;
-    return connector_.start();
+    connector_.reset_backoff();
+    const std::error_code refused = connector_.start();
+    if (!refused) enter(Wish::kConnection);
+    return refused;
   }
 
   void disconnect() {
-    wanted_ = false;
+    if (wish_ == Wish::kGone) return;
+    enter(Wish::kNone);
     connector_.cancel();
     if (const TcpConnectionPtr open = connection()) open->shutdown();
   }
@@ -55,22 +61,37 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   // The client is gone.
   void abandon() {
     const auto keep = shared_from_this();
-    wanted_ = false;
+    enter(Wish::kGone);
     connector_.cancel();
     group_->close_all({});
     group_->set_on_closed({});
   }
 
   [[nodiscard]] State state() const {
+    handle_.assert_in_loop_thread();
     if (const TcpConnectionPtr open = connection()) {
       return open->connected() ? State::kConnected : State::kDisconnecting;
     }
     return connector_.state() == Connector::State::kIdle ? State::kIdle : State::kConnecting;
   }
-  [[nodiscard]] TcpConnectionPtr connection() const { return group_->any(); }
+  [[nodiscard]] TcpConnectionPtr connection() const {
+    handle_.assert_in_loop_thread();
+    return group_->any();
+  }
   [[nodiscard]] const LoopHandle& handle() const { return handle_; }
 
  private:
+  // What the user wants:
+  //
+  //     kNone ──connect──▶ kConnection ──disconnect, give up, or an end──▶ kNone
+  //     the destructor enters kGone from both
+  enum class Wish : std::uint8_t { kNone, kConnection, kGone };
+
+  void enter(Wish next) {
+    POLLARD_ASSERT(wish_ != Wish::kGone, "a client that is gone wants nothing");
+    wish_ = next;
+  }
+
   // Members of ours call these, and end with us; keep is for what the user does inside.
   ConnectorHandlers connector_handlers() {
     return {
@@ -87,8 +108,7 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
         .on_give_up =
             [this](std::error_code error) {
               const auto keep = shared_from_this();
-              wanted_ = false;
-              if (handlers_->on_give_up) handlers_->on_give_up(error);
+              give_up(error);
             },
         .on_socket =
             [this](int fd, const Address& peer) {
@@ -111,26 +131,32 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   // Connected, and the poller refused it: one more attempt that failed.
   void on_open_failed(std::error_code error) {
     FailedAttempt failure{.error = error};
-    if (options_.reconnect) {
-      failure.next_delay = connector_.next_delay();
-      static_cast<void>(connector_.start(*failure.next_delay));
+    if (options_.reconnect && is_worth_a_retry(error, platform::Operation::kWatch)) {
+      const Duration delay = connector_.next_delay();
+      if (!connector_.start(delay)) failure.next_delay = delay;
     }
-    if (handlers_->on_attempt_failed) handlers_->on_attempt_failed(failure);
+    try {
+      if (handlers_->on_attempt_failed) handlers_->on_attempt_failed(failure);
+    } catch (...) {
+      loop_.report_exception(std::current_exception());
+    }
     // Unless that handler began anew, or ended it all.
-    if (!wanted_ || connector_.state() != Connector::State::kIdle) return;
-    wanted_ = false;
+    if (wish_ == Wish::kConnection && connector_.state() == Connector::State::kIdle) give_up(error);
+  }
+
+  void give_up(std::error_code error) {
+    enter(Wish::kNone);
     if (handlers_->on_give_up) handlers_->on_give_up(error);
   }
 
   void on_closed() {
     const auto keep = shared_from_this();
+    if (wish_ == Wish::kGone) return;
     if (connector_.state() != Connector::State::kIdle) return;  // a handler has begun anew
-    if (!wanted_ || !options_.reconnect) {
-      wanted_ = false;
-      return;
-    }
+    if (wish_ == Wish::kNone) return;
+    if (!options_.reconnect || !handle_.alive()) return enter(Wish::kNone);
     if (loop_.now() - connected_at_ >= options_.lasting) connector_.reset_backoff();
-    static_cast<void>(connector_.start(connector_.next_delay()));
+    if (const std::error_code failed = connector_.start(connector_.next_delay())) give_up(failed);
   }
 
   EventLoop& loop_;
@@ -140,14 +166,22 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   std::shared_ptr<ConnectionGroup> group_;
   Connector connector_;
   MonotonicTime connected_at_{};
-  bool wanted_ = false;  // connect() was asked for, and nobody has thought better of it
+  Wish wish_ = Wish::kNone;
 };
+
+namespace {
+
+EventLoop& assert_in_thread_of(EventLoop& loop) {
+  loop.assert_in_loop_thread();
+  return loop;
+}
+
+}  // namespace
 
 TcpClient::TcpClient(EventLoop& loop, const HostPort& server, ConnectionHandlers handlers,
                      TcpClientOptions options)
-    : core_(std::make_shared<Core>(loop, server, std::move(handlers), std::move(options))) {
-  loop.assert_in_loop_thread();
-}
+    : core_(std::make_shared<Core>(assert_in_thread_of(loop), server, std::move(handlers),
+                                   std::move(options))) {}
 
 TcpClient::~TcpClient() {
   const LoopHandle handle = core_->handle();
@@ -159,7 +193,15 @@ TcpClient::~TcpClient() {
 }
 
 std::error_code TcpClient::connect() { return core_->connect(); }
-void TcpClient::disconnect() { core_->disconnect(); }
+
+void TcpClient::disconnect() {
+  const LoopHandle handle = core_->handle();
+  if (handle.in_loop_thread()) return core_->disconnect();
+  handle.post([weak = std::weak_ptr(core_)] {
+    if (const auto core = weak.lock()) core->disconnect();
+  });
+}
+
 TcpClient::State TcpClient::state() const { return core_->state(); }
 TcpConnectionPtr TcpClient::connection() const { return core_->connection(); }
 

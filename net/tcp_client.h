@@ -32,7 +32,8 @@ struct TcpClientOptions {
   ConnectionOptions connection = {};  ///< of each connection
 };
 
-/// Of TCP, or of a Unix-domain path. The loop's thread, where nothing else is said.
+/// A client of TCP, or of a Unix-domain path. The loop's thread, which each function asserts, where
+/// nothing else is said.
 class TcpClient {
  public:
   /// kDisconnecting: our side has ended, the connection hasn't.
@@ -51,18 +52,25 @@ class TcpClient {
   TcpClient(const TcpClient&) = delete;
   TcpClient& operator=(const TcpClient&) = delete;
 
-  /// Begins. What becomes of it, the handlers hear. In a wrong state it changes nothing and says
-  /// so: connection_already_in_progress, or already_connected (also while the old connection is
-  /// ending).
-  std::error_code connect();
+  // From any thread, while the client exists.
 
   /// Stops connecting, or ends the connection as TcpConnection::shutdown() does; no reconnect
-  /// follows.
+  /// follows. In the loop's thread before it returns, from another soon after, in the loop's
+  /// thread; then it throws std::bad_alloc, with nothing changed, when the loop's mailbox can't
+  /// grow. No effect when the loop is gone.
   void disconnect();
 
-  /// Where it is.
+  // In the loop's thread.
+
+  /// Starts connecting, with the shortest delay of the backoff after the first failure. The result
+  /// is reported through the handlers. In a wrong state it changes nothing and says so:
+  /// connection_already_in_progress, or already_connected (also while the old connection is
+  /// ending); inside the destructor operation_canceled; and as Connector::start().
+  std::error_code connect();
+
+  /// Returns the state; kIdle once the loop is gone.
   [[nodiscard]] State state() const;
-  /// Null unless there is one.
+  /// Returns the connection; null unless there is one.
   [[nodiscard]] TcpConnectionPtr connection() const;
 
  private:

@@ -209,7 +209,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_may_connect_again) {
   Calling one(backend);
   one.handlers.on_disconnect = [&](const TcpConnectionPtr&, const DisconnectReason&) {
     one.journal.note("disconnect");
-    BOOST_TEST(!one.client->connect());
+    if (one.journal.count("disconnect") == 1) BOOST_TEST(!one.client->connect());
   };
   one.make();
   one.connect();
