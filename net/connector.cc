@@ -14,6 +14,7 @@
 namespace pollard {
 
 bool is_worth_a_retry(std::error_code error, platform::Operation operation) {
+  if (error == std::errc::filename_too_long) return false;  // of a path, and of a host's name
   if (error.category() != error_category()) {
     return error && platform::classify(operation, error) != platform::FailureKind::kPermanent;
   }

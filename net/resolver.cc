@@ -98,7 +98,7 @@ class Lookup::Question : public std::enable_shared_from_this<Question> {
   void limit(EventLoop& loop, Duration deadline, Duration patience);
   void withdraw();
   [[nodiscard]] bool active() const {
-    loop_.assert_in_loop_thread();
+    loop_.assert_in_loop_thread_or_gone();
     return static_cast<bool>(on_resolved_);
   }
   [[nodiscard]] const LoopHandle& loop() const { return loop_; }

@@ -68,14 +68,14 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   }
 
   [[nodiscard]] State state() const {
-    handle_.assert_in_loop_thread();
+    handle_.assert_in_loop_thread_or_gone();
     if (const TcpConnectionPtr open = connection()) {
       return open->connected() ? State::kConnected : State::kDisconnecting;
     }
     return connector_.state() == Connector::State::kIdle ? State::kIdle : State::kConnecting;
   }
   [[nodiscard]] TcpConnectionPtr connection() const {
-    handle_.assert_in_loop_thread();
+    handle_.assert_in_loop_thread_or_gone();
     return group_->any();
   }
   [[nodiscard]] const LoopHandle& handle() const { return handle_; }

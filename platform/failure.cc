@@ -100,7 +100,7 @@ constexpr Row kRows[] = {
     {kNoSocketType, /*    */ {P, X, P, P, X, X, P}},
     {EPROTOTYPE, /*       */ {P, X, P, P, X, X, P}},
     {EDESTADDRREQ, /*     */ {P, X, P, P, X, X, P}},
-    {ENAMETOOLONG, /*     */ {P, X, P, P, X, X, X}},
+    {ENAMETOOLONG, /*     */ {P, X, P, P, X, X, P}},
     {EISCONN, /*          */ {P, X, P, P, X, X, P}},
 };
 

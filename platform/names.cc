@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "pollard/base/error.h"
 #include "pollard/platform/socket_address.h"
@@ -43,8 +42,10 @@ std::error_code error_of(int answer) {
   return Error::kNameServiceFailed;
 }
 
-struct FreeList {
-  void operator()(addrinfo* list) const { system_calls().freeaddrinfo(list); }
+// Gives an answer back, also when memory gets short while it is read.
+struct Answer {
+  addrinfo* list;
+  ~Answer() { system_calls().freeaddrinfo(list); }
 };
 
 void append(const addrinfo& entry, std::vector<Endpoint>& found) {
@@ -70,7 +71,7 @@ std::error_code look_up(const std::string& host, const std::string& service,
   addrinfo* list = nullptr;
   const int answer = system_calls().getaddrinfo(host.c_str(), service.c_str(), &hints, &list);
   if (answer != 0) return error_of(answer);
-  const std::unique_ptr<addrinfo, FreeList> owner(list);  // also when memory is short below
+  const Answer owner{list};
   found.clear();
   for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
     append(*entry, found);

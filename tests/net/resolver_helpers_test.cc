@@ -210,7 +210,9 @@ struct FailingInHelper {
 
 POLLARD_EACH_BACKEND(lookup_whose_helper_is_short_of_memory_is_answered) {
   with_each_allocation_failing([&](std::uint64_t which) {
-    std::atomic<bool> failed = false;
+    // A helper that is short of memory may end a little after join_left_behind().
+    static std::atomic<bool> failed;
+    failed = false;
     Faults faults;
     FakeNames names(faults);
     names.know("server.example", {Address::loopback(1), Address::loopback_ipv6(2)});
