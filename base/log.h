@@ -16,11 +16,11 @@ enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 
 using LogSink = MoveFunction<void(LogLevel, std::string_view message)>;
 
-/// Replaces the sink; an empty one restores the default, which writes to standard error. The
-/// default never raises SIGPIPE. It writes nothing if descriptor 2 was closed when the library was loaded,
-/// or has become another file by accident (a socket, or what is close-on-exec). Messages below
-/// `threshold` are not made. Any thread; the sink is called by one thread at a time, from whichever
-/// thread has something to say, and must not log itself.
+/// Replaces the sink; an empty one restores the default, which writes to standard error. It never
+/// raises SIGPIPE. It writes nothing if descriptor 2 was closed when the library was loaded, or has
+/// become another file by accident (a socket, or what is close-on-exec). Messages below `threshold`
+/// are not made. Any thread; the sink is called by one thread at a time, from whichever thread has
+/// something to say, and must not log itself.
 void set_log_sink(LogSink function, LogLevel threshold = LogLevel::kWarning);
 
 /// Whether a message of this level goes anywhere: ask before composing an expensive one. Any

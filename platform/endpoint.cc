@@ -69,7 +69,10 @@ Endpoint to_path(const SocketAddress& address) {
   // Linux counts a NUL behind a path that fills the structure, where there is none (unix(7)).
   std::string_view path(structure.sun_path,
                         std::min<std::size_t>(address.size - kStart, sizeof structure.sun_path));
-  if (!path.starts_with('\0')) path = path.substr(0, path.find('\0'));
+  // The BSDs and macOS give an unnamed socket a structure of NULs. What else begins with NUL is one
+  // of Linux's abstract names.
+  const bool is_abstract = path.starts_with('\0') && path.find_first_not_of('\0') != path.npos;
+  if (!is_abstract) path = path.substr(0, path.find('\0'));
   if (!path.empty()) endpoint.path = std::make_shared<const std::string>(path);
   return endpoint;
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "pollard/platform/failure.h"
+
 namespace pollard::platform {
 
 Result send_gathered(int fd, std::span<const std::span<const std::byte>> pieces) {
@@ -42,8 +44,8 @@ Result send_file(int fd, int file, std::uint64_t offset, std::size_t size) {
   if (wanted == 0) return Result(0);
   const Result sent(system_calls().sendfile(fd, file, static_cast<std::int64_t>(offset), wanted));
   // EINVAL and its like: not a file that can be mapped, or not a socket that takes one.
-  const bool cannot = sent.is(std::errc::function_not_supported) ||
-                      sent.is(std::errc::invalid_argument) || sent.is(std::errc::not_supported) ||
+  const bool cannot = is_absent(sent) || sent.is(std::errc::invalid_argument) ||
+                      sent.is(std::errc::not_supported) ||
                       sent.is(std::errc::operation_not_supported) ||
                       sent.is(std::errc::not_a_socket);
   return cannot ? send_file_by_reading(fd, file, offset, wanted) : sent;
@@ -70,7 +72,7 @@ Result make_nonblocking(int fd) {
 Result open_pipe(Descriptor& read_end, Descriptor& write_end) {
   int ends[2] = {-1, -1};
   Result made(system_calls().pipe2(ends, O_NONBLOCK | O_CLOEXEC));
-  const bool atomic = !made.is(std::errc::function_not_supported);
+  const bool atomic = !is_absent(made);
   if (!atomic) made = Result(system_calls().pipe(ends));
   if (!made.ok()) return made;
   read_end.reset(ends[0]);

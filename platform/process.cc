@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "pollard/platform/system_calls.h"
+
 namespace pollard::platform {
 
 namespace detail {
@@ -33,14 +35,26 @@ std::string environment(const char* name) {
 }
 
 std::uint64_t raise_descriptor_limit(std::uint64_t wanted) {
+  // As unsigned numbers: FreeBSD's rlim_t is signed, and the largest wish would be -1 there.
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  const auto target = std::min<rlim_t>(limit.rlim_max, static_cast<rlim_t>(wanted));
-  if (limit.rlim_cur < target) {
-    limit.rlim_cur = target;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-    ::getrlimit(RLIMIT_NOFILE, &limit);
+  if (system_calls().getrlimit(RLIMIT_NOFILE, &limit) < 0) return 0;
+  auto works = static_cast<std::uint64_t>(limit.rlim_cur);
+  std::uint64_t target = std::min(static_cast<std::uint64_t>(limit.rlim_max), wanted);
+  const auto may_have = [&limit](std::uint64_t descriptors) {
+    limit.rlim_cur = static_cast<rlim_t>(descriptors);
+    return system_calls().setrlimit(RLIMIT_NOFILE, &limit) >= 0;
+  };
+  if (target <= works) return works;
+  if (!may_have(target)) {
+    // The kernel's own limit is lower than the hard limit says (macOS: kern.maxfilesperproc below
+    // an unlimited one). It is found by halving, in at most 64 steps.
+    while (target - works > 1) {
+      const std::uint64_t middle = works + (target - works) / 2;
+      (may_have(middle) ? works : target) = middle;
+    }
   }
+  // Some kernels take less than they were asked for without a failure.
+  if (system_calls().getrlimit(RLIMIT_NOFILE, &limit) < 0) return works;
   return static_cast<std::uint64_t>(limit.rlim_cur);
 }
 

@@ -24,7 +24,8 @@ extern std::atomic<std::uint32_t> forks;
 [[nodiscard]] std::string environment(const char* name);
 
 /// Raises the limit of open descriptors (RLIMIT_NOFILE) as far as this process may, at most to
-/// `wanted`; the limit that is in force afterwards. For programs; the library never calls it.
+/// `wanted`, and never lowers it; returns the limit that is in force afterwards, or 0 if it is
+/// unknown. For programs; the library never calls it.
 std::uint64_t raise_descriptor_limit(std::uint64_t wanted);
 
 }  // namespace pollard::platform

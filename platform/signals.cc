@@ -49,8 +49,8 @@ void after_fork_in_child() {
 [[maybe_unused]] const int kInstalled =
     ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 
-// Holds the mutex, with all signals blocked in this thread: a handler of the program that forks would
-// otherwise wait in before_fork() for the very thread that it has interrupted.
+// Holds the mutex, with all signals blocked in this thread: a handler of the program that forks
+// would otherwise wait in before_fork() for the very thread that it has interrupted.
 class Changing {
  public:
   Changing() {

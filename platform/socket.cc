@@ -7,6 +7,7 @@
 #include <climits>
 
 #include "pollard/platform/descriptor.h"
+#include "pollard/platform/failure.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/socket_address.h"
 #include "pollard/platform/system_calls.h"
@@ -77,7 +78,7 @@ Result shutdown_sending(int fd) { return Result(system_calls().shutdown(fd, SHUT
 Result accept_socket(int listener, Endpoint& peer) {
   SocketAddress address;
   Result made(system_calls().accept4(listener, address.get(), &address.size, kAtomicFlags));
-  const bool flags_are_set = !made.is(std::errc::function_not_supported);
+  const bool flags_are_set = !is_absent(made);
   if (!flags_are_set) {
     address.size = sizeof address.storage;
     made = Result(system_calls().accept(listener, address.get(), &address.size));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is POSIX's
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -31,6 +32,13 @@ Value checked(Value value) {
   return value < 0 ? static_cast<Value>(-errno) : value;
 }
 
+// The first parameter of getrlimit: an enumeration in glibc's C++, an int elsewhere.
+template <class Name>
+Name first_parameter(int (*)(Name, struct rlimit*));
+template <class Name>
+Name first_parameter(int (*)(Name, struct rlimit*) noexcept);
+using LimitName = decltype(first_parameter(&::getrlimit));
+
 int real_close(int fd) { return checked(::close(fd)); }
 std::ptrdiff_t real_read(int fd, void* bytes, std::size_t size) {
   return checked(::read(fd, bytes, size));
@@ -57,6 +65,13 @@ int real_pipe(int fds[2]) { return checked(::pipe(fds)); }
 
 int real_sigaction(int signal, const struct sigaction* action, struct sigaction* previous) {
   return checked(::sigaction(signal, action, previous));
+}
+
+int real_getrlimit(int resource, struct rlimit* limit) {
+  return checked(::getrlimit(static_cast<LimitName>(resource), limit));
+}
+int real_setrlimit(int resource, const struct rlimit* limit) {
+  return checked(::setrlimit(static_cast<LimitName>(resource), limit));
 }
 
 int real_socket(int domain, int type, int protocol) {
@@ -236,6 +251,8 @@ constexpr SystemCalls kReal = {
     .pipe2 = real_pipe2,
     .eventfd = real_eventfd,
     .sigaction = real_sigaction,
+    .getrlimit = real_getrlimit,
+    .setrlimit = real_setrlimit,
     .socket = real_socket,
     .bind = real_bind,
     .listen = real_listen,

@@ -22,6 +22,8 @@
 
 struct addrinfo;
 
+struct rlimit;
+
 struct sigaction;
 
 namespace pollard::platform {
@@ -40,6 +42,9 @@ struct SystemCalls {
   int (*pipe2)(int fds[2], int flags);
   int (*eventfd)(unsigned initial, int flags);
   int (*sigaction)(int signal, const struct sigaction* action, struct sigaction* previous);
+
+  int (*getrlimit)(int resource, struct rlimit* limit);
+  int (*setrlimit)(int resource, const struct rlimit* limit);
 
   // Sockets
   int (*socket)(int domain, int type, int protocol);

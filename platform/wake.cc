@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "pollard/platform/failure.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/system_calls.h"
 
@@ -16,7 +17,7 @@ WakeDescriptor::WakeDescriptor() {
     read_.reset(made.descriptor());
     return;
   }
-  if (!made.is(std::errc::function_not_supported)) {
+  if (!is_absent(made)) {
     throw std::system_error(made.error(), "eventfd");
   }
   const Result pipe = open_pipe(read_, write_);

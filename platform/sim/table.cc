@@ -503,6 +503,13 @@ int sim_sigaction(int signal, const struct sigaction* action, struct sigaction* 
   return real().sigaction(signal, action, previous);
 }
 
+// --- Limits --------------------------------------------------------------------------------------
+
+int sim_getrlimit(int resource, struct rlimit* limit) { return real().getrlimit(resource, limit); }
+int sim_setrlimit(int resource, const struct rlimit* limit) {
+  return real().setrlimit(resource, limit);
+}
+
 // --- Names ---------------------------------------------------------------------------------------
 
 // The real system knows them; virtual time stands still until it has answered.
@@ -544,6 +551,8 @@ constexpr SystemCalls kSimulated = {
     .pipe2 = sim_pipe2,
     .eventfd = sim_eventfd,
     .sigaction = sim_sigaction,
+    .getrlimit = sim_getrlimit,
+    .setrlimit = sim_setrlimit,
     .socket = sim_socket,
     .bind = sim_bind,
     .listen = sim_listen,

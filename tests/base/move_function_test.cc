@@ -2,11 +2,14 @@
 
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace pollard::testing {
 namespace {
@@ -217,6 +220,26 @@ BOOST_AUTO_TEST_CASE(state_that_changes_is_kept_between_calls) {
   const MoveFunction<int()> count = [n = 0]() mutable { return ++n; };
   BOOST_TEST(count() == 1);
   BOOST_TEST(count() == 2);
+}
+
+// Captures that need more alignment than the object has are kept elsewhere, also small ones.
+template <std::size_t kAlignment>
+void expect_aligned_captures() {
+  struct alignas(kAlignment) Aligned {
+    char byte = 'a';
+  };
+  const auto address = [aligned = Aligned()] {
+    return reinterpret_cast<std::uintptr_t>(&aligned.byte);
+  };
+  std::vector<MoveFunction<std::uintptr_t()>> functions;
+  for (int i = 0; i < 9; ++i) functions.emplace_back(address);  // moved when the vector grows
+  for (const auto& function : functions) BOOST_TEST(function() % kAlignment == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(over_aligned_captures_are_aligned) {
+  expect_aligned_captures<alignof(std::max_align_t)>();
+  expect_aligned_captures<64>();
+  expect_aligned_captures<4096>();
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_passes_through) {

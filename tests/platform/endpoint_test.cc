@@ -149,6 +149,16 @@ BOOST_AUTO_TEST_CASE(an_unnamed_socket_has_no_path) {
   BOOST_TEST(endpoint.path_view().empty());
 }
 
+// FreeBSD, OpenBSD and macOS: sun_noname of uipc_usrreq.c, 16 bytes of which 14 are NUL.
+BOOST_AUTO_TEST_CASE(structure_of_nuls_is_unnamed_socket) {
+  SocketAddress address;
+  address.storage.ss_family = AF_UNIX;
+  for (const std::size_t size : {std::size_t{16}, sizeof(sockaddr_un)}) {
+    address.size = static_cast<socklen_t>(size);
+    BOOST_TEST((to_endpoint(address) == unix_path("")));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_family_that_is_not_ours_is_no_endpoint) {
   SocketAddress address;
   address.storage.ss_family = AF_UNSPEC;

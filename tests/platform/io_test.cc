@@ -103,8 +103,8 @@ BOOST_AUTO_TEST_CASE(the_signal_mask_is_as_it_was_after_a_file) {
 
 BOOST_AUTO_TEST_CASE(a_part_of_a_file_is_sent_with_and_without_a_call_for_it) {
   for (const std::errc missing :
-       {std::errc{}, std::errc::function_not_supported, std::errc::invalid_argument,
-        std::errc::operation_not_supported, std::errc::not_a_socket}) {
+       {std::errc{}, std::errc::function_not_supported, std::errc::operation_not_permitted,
+        std::errc::invalid_argument, std::errc::operation_not_supported, std::errc::not_a_socket}) {
     Faults faults;
     if (missing != std::errc{}) faults.fail(Call::kSendfile, missing, {.times = kForever});
     const Pair pair = testing::socket_pair();
@@ -134,6 +134,21 @@ BOOST_AUTO_TEST_CASE(a_file_into_a_full_socket_would_block) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(one_call_for_file_asks_for_at_most_one_gibibyte) {
+  std::size_t asked = 0;
+  Faults faults;
+  faults.replace<&SystemCalls::sendfile>([&](int, int, std::int64_t, std::size_t size) {
+    asked = size;
+    return static_cast<std::ptrdiff_t>(size);
+  });
+  constexpr std::size_t kMost = std::size_t{1} << 30U;
+  for (const std::size_t size : {kMost, kMost + 1, std::size_t{SIZE_MAX}}) {
+    BOOST_TEST(send_file(-1, -1, 0, size).count() == kMost);
+    BOOST_TEST(asked == kMost);
+  }
+  BOOST_TEST(send_file(-1, -1, 0, kMost - 1).count() == kMost - 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_file_that_fails_for_another_reason_says_so) {
   Faults faults;
   const Pair pair = testing::socket_pair();
@@ -153,11 +168,10 @@ void expect_pipe(const Descriptor& read_end, const Descriptor& write_end) {
 }
 
 BOOST_AUTO_TEST_CASE(a_pipe_does_not_block_and_is_not_inherited_with_and_without_pipe2) {
-  for (const bool has_pipe2 : {true, false}) {
+  for (const std::errc missing :
+       {std::errc{}, std::errc::function_not_supported, std::errc::operation_not_permitted}) {
     Faults faults;
-    if (!has_pipe2) {
-      faults.fail(Call::kPipe2, std::errc::function_not_supported, {.times = kForever});
-    }
+    if (missing != std::errc{}) faults.fail(Call::kPipe2, missing, {.times = kForever});
     Descriptor read_end;
     Descriptor write_end;
     BOOST_TEST_REQUIRE(open_pipe(read_end, write_end).ok());

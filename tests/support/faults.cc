@@ -153,6 +153,8 @@ SystemCalls Faults::State::table() {
   table.pipe2 = Hook<Call::kPipe2, &SystemCalls::pipe2>::call;
   table.eventfd = Hook<Call::kEventfd, &SystemCalls::eventfd>::call;
   table.sigaction = Hook<Call::kSigaction, &SystemCalls::sigaction>::call;
+  table.getrlimit = Hook<Call::kGetrlimit, &SystemCalls::getrlimit>::call;
+  table.setrlimit = Hook<Call::kSetrlimit, &SystemCalls::setrlimit>::call;
   table.socket = Hook<Call::kSocket, &SystemCalls::socket>::call;
   table.bind = Hook<Call::kBind, &SystemCalls::bind>::call;
   table.listen = Hook<Call::kListen, &SystemCalls::listen>::call;

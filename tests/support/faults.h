@@ -35,6 +35,8 @@ enum class Call : std::uint8_t {
   kPipe2,
   kEventfd,
   kSigaction,
+  kGetrlimit,
+  kSetrlimit,
   kSocket,
   kBind,
   kListen,

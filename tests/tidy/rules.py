@@ -235,6 +235,7 @@ def prints(file):
 _SYSTEM_CALLS = (
     "close|read|write|pread|open|unlink|lstat|fcntl|pipe2?|eventfd|sigaction|socket|bind|listen|"
     "accept4?|connect|shutdown|get(sock|peer)name|[gs]etsockopt|recv|send|sendmsg|sendfile|"
+    "[gs]etrlimit|"
     "epoll_(create1|ctl|wait|pwait2)|kqueue|kevent|p?poll|p?select|(get|free)addrinfo|clock_gettime"
 )
 
