@@ -26,7 +26,7 @@
 //   - A forked child doesn't inherit the queue, and the number may be another file there: it isn't
 //     closed.
 #include <algorithm>
-#include <array>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -170,16 +170,20 @@ class KqueuePoller final : public Poller {
 
   Result collect(Duration timeout) override {
     if (!readerless_.empty()) ask_readerless();
-    if (!merged_.empty()) timeout = Duration::zero();
-    const bool had_changes = !changes_.empty();
-    const Result found = platform::kqueue_wait(queue_.get(), changes_, answers_, timeout);
-    take_answers(found);
-    if (!changes_.empty()) take_answers(send_for_receipts());  // what strays were found
+    refusals_ = 0;
+    Result found = wait_once(timeout);
+    // Refusals come at once and without events. They end the kernel's wait, but not ours.
+    if (refusals_ > 0) found = wait_once(until_next_try(timeout));
     report_merged();
-    // Refused changes alone end the kernel's wait, but not ours.
-    if (found.ok() && found.count() > 0 && had_changes && found_nothing()) {
-      return collect(until_next_try(timeout));
-    }
+    return found;
+  }
+
+  Result wait_once(Duration timeout) {
+    if (!merged_.empty()) timeout = Duration::zero();
+    const auto room = std::span(answers_).first(std::min(kBatch, kMostMerged - merged_.size()));
+    const Result found = platform::kqueue_wait(queue_.get(), changes_, room, timeout);
+    take_answers(found);
+    if (!changes_.empty()) take_answers(send_for_receipts());  // what ends strays
     return found;
   }
 
@@ -227,7 +231,9 @@ class KqueuePoller final : public Poller {
   // What became of a change: an error, or none in a receipt.
   void note_answer(int fd, const KernelEvent& answer) {
     const std::error_code error = error_of(answer);
-    if (!error || !is_current(fd, platform::udata_of(answer))) return;
+    if (!error) return;
+    ++refusals_;
+    if (!is_current(fd, platform::udata_of(answer))) return;
     const Interest side = side_of(answer);
     const bool ends = (static_cast<unsigned>(applied(fd)) & static_cast<unsigned>(side)) == 0;
     if (ends) {
@@ -266,6 +272,7 @@ class KqueuePoller final : public Poller {
   std::vector<unsigned> ready_of_;  // by descriptor number; zero outside collect()
   std::vector<int> merged_;         // the descriptors of this wait, by their first event
   std::vector<int> readerless_;     // watched for writing, and refused for want of a reader
+  std::size_t refusals_ = 0;        // of this wait
 };
 
 }  // namespace

@@ -43,6 +43,8 @@ class File : public std::enable_shared_from_this<File> {
   [[nodiscard]] virtual std::uint32_t poll() = 0;
   [[nodiscard]] virtual FilterState read_filter() = 0;
   [[nodiscard]] virtual FilterState write_filter() = 0;
+  /// With what kqueue refuses to attach EVFILT_WRITE, or EVFILT_READ: a negated errno, or 0.
+  [[nodiscard]] virtual int refuses_filter([[maybe_unused]] bool writing) const { return 0; }
   /// Whether epoll takes it.
   [[nodiscard]] virtual bool epollable() const { return true; }
 

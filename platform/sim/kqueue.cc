@@ -108,6 +108,10 @@ int KqueueFile::make_change(const KernelEvent& change) {
 int KqueueFile::add(Key key, const KernelEvent& change) {
   const bool user = key.second == kFilterUser;
   std::shared_ptr<File> file = user ? nullptr : machine().find(platform::descriptor_of(change));
+  if (file != nullptr) {
+    const int refused = file->refuses_filter(key.second == platform::kFilterWrite);
+    if (refused != 0) return refused;
+  }
   Note& note =
       *notes_.emplace(key, std::make_unique<Note>(*this, key, std::move(file))).first->second;
   note.event = change;
@@ -122,7 +126,8 @@ int KqueueFile::add(Key key, const KernelEvent& change) {
 }
 
 // EV_ADD looks at the file again, so that an EV_CLEAR filter fires again if there still is a
-// reason; so does enabling what was disabled. The flags stay those of the beginning.
+// reason; so does enabling what was disabled, and on some systems every change. The flags stay those
+// of the beginning.
 int KqueueFile::modify(Note& note, const KernelEvent& change) {
   note.event.udata = change.udata;
   if (note.key.second == kFilterUser) note.trigger(static_cast<std::uint32_t>(change.fflags));
@@ -132,8 +137,9 @@ int KqueueFile::modify(Note& note, const KernelEvent& change) {
     dequeue(note);
   }
   if (has_flag(change, kEventEnable)) note.disabled = false;
-  const bool look =
-      has_flag(change, platform::kEventAdd) || note.triggered || (was_disabled && !note.disabled);
+  const bool look = has_flag(change, platform::kEventAdd) || note.triggered ||
+                    (was_disabled && !note.disabled) ||
+                    machine().options.profile.every_change_evaluates;
   if (look && !note.disabled && note.ask()) enqueue(note);
   return 0;
 }

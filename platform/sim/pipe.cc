@@ -49,9 +49,21 @@ FilterState PipeEnd::read_filter() {
 FilterState PipeEnd::write_filter() {
   if (reads_) return {};
   const bool end = shared_->reader == nullptr;
-  return {.active = end || room() >= least_room(),
-          .data = end ? 0 : static_cast<std::int64_t>(room()),
-          .end = end};
+  const bool full = room() < least_room();
+  if (full && machine().options.profile.full_pipe_hides_reader_end) return {};
+  return {.active = end || !full, .data = end ? 0 : static_cast<std::int64_t>(room()), .end = end};
+}
+
+int PipeEnd::refuses_filter(bool writing) const {
+  const Profile& profile = machine().options.profile;
+  if (writing == reads_) return profile.refuses_wrong_pipe_end ? -EINVAL : 0;
+  if (reads_ || shared_->reader != nullptr) return 0;
+  switch (profile.readerless_pipe) {
+    case ReaderlessPipe::kAccepted: return 0;
+    case ReaderlessPipe::kRefusedEpipe: return -EPIPE;
+    case ReaderlessPipe::kRefusedEbadf: return -EBADF;
+  }
+  return 0;
 }
 
 std::ptrdiff_t PipeEnd::read(std::span<std::byte> space) {

@@ -21,6 +21,7 @@ class PipeEnd final : public File {
   std::uint32_t poll() override;
   FilterState read_filter() override;
   FilterState write_filter() override;
+  [[nodiscard]] int refuses_filter(bool writing) const override;
   std::ptrdiff_t read(std::span<std::byte> space) override;
   std::ptrdiff_t write(std::span<const std::byte> bytes) override;
 

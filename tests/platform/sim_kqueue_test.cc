@@ -39,7 +39,8 @@ constexpr timespec kAtOnce{};
 
 // A queue of a kernel that is there for one test. Descriptors are watched under the udata 7.
 struct Queue {
-  Queue() : fd(kernel.system_calls().kqueue()) {}
+  explicit Queue(const Profile& profile = linux_system())
+      : kernel({.profile = profile}), fd(kernel.system_calls().kqueue()) {}
 
   int call(const std::vector<KernelEvent>& changes, std::span<KernelEvent> events,
            const timespec* timeout = &kAtOnce) const {
@@ -178,14 +179,61 @@ BOOST_AUTO_TEST_CASE(with_clear_adding_again_fires_again) {
   BOOST_TEST(queue.only().data == 4);
 }
 
-BOOST_AUTO_TEST_CASE(with_clear_enabling_what_is_enabled_is_no_event) {
-  const Queue queue;
-  const Pair pair = socket_pair();
-  queue.add(pair.near, kFilterRead, kEventClear);
-  write_text(pair.far.get(), "data");
-  queue.only();
-  BOOST_TEST(queue.change(pair.near, kFilterRead, kEventEnable) == 0);
-  BOOST_TEST(queue.silent());
+BOOST_AUTO_TEST_CASE(enabling_enabled_clear_filter_fires_where_every_change_evaluates) {
+  for (const bool evaluates : {false, true}) {
+    Profile profile = linux_system();
+    profile.every_change_evaluates = evaluates;
+    const Queue queue(profile);
+    const Pair pair = socket_pair();
+    queue.add(pair.near, kFilterRead, kEventClear);
+    write_text(pair.far.get(), "data");
+    queue.only();
+    BOOST_TEST(queue.change(pair.near, kFilterRead, kEventEnable) == 0);
+    BOOST_TEST(queue.silent() == !evaluates);
+  }
+}
+
+// Each system has its own answer, and where it is an error the filter isn't kept.
+BOOST_AUTO_TEST_CASE(readerless_pipe_is_refused_or_ended_by_profile) {
+  const auto answer = [](const Profile& profile) {
+    const Queue queue(profile);
+    Pipe pipe = open_pipe();
+    pipe.read.reset();
+    const int refused = queue.change(pipe.write, kFilterWrite, kEventAdd);
+    BOOST_TEST(queue.silent() == (refused != 0));
+    if (refused == 0) BOOST_TEST(ended(queue.only()));
+    return refused;
+  };
+  BOOST_TEST(answer(linux_system()) == -EPIPE);
+  BOOST_TEST(answer(freebsd()) == -EPIPE);
+  BOOST_TEST(answer(openbsd()) == -EPIPE);
+  BOOST_TEST(answer(netbsd()) == -EBADF);
+  BOOST_TEST(answer(darwin()) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(full_pipe_hides_the_end_of_its_reader_by_profile) {
+  for (const Profile& profile : {freebsd(), netbsd(), openbsd(), darwin()}) {
+    const Queue queue(profile);
+    Pipe pipe = open_pipe();
+    queue.add(pipe.write, kFilterWrite);
+    fill(pipe.write.get());
+    BOOST_TEST(queue.silent());
+    pipe.read.reset();
+    BOOST_TEST(queue.silent() == profile.full_pipe_hides_reader_end, profile.name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(wrong_end_of_pipe_is_refused_or_silent) {
+  for (const bool refuses : {false, true}) {
+    Profile profile = netbsd();
+    profile.refuses_wrong_pipe_end = refuses;
+    const Queue queue(profile);
+    const Pipe pipe = open_pipe();
+    const int expected = refuses ? -EINVAL : 0;
+    BOOST_TEST(queue.change(pipe.read, kFilterWrite, kEventAdd) == expected);
+    BOOST_TEST(queue.change(pipe.write, kFilterRead, kEventAdd) == expected);
+    BOOST_TEST(queue.silent());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(with_clear_writing_fires_for_space_and_errors_alone) {
