@@ -126,8 +126,8 @@ int KqueueFile::add(Key key, const KernelEvent& change) {
 }
 
 // EV_ADD looks at the file again, so that an EV_CLEAR filter fires again if there still is a
-// reason; so does enabling what was disabled, and on some systems every change. The flags stay those
-// of the beginning.
+// reason; so does enabling what was disabled, and on some systems every change. The flags stay
+// those of the beginning.
 int KqueueFile::modify(Note& note, const KernelEvent& change) {
   note.event.udata = change.udata;
   if (note.key.second == kFilterUser) note.trigger(static_cast<std::uint32_t>(change.fflags));
