@@ -75,6 +75,8 @@ void expose_server(const pollard::TcpServerStats& stats, Exposition& to) {
   to.counter("pollard_connections_failed_total", "Accepted, but not to be watched.", stats.failed);
   to.counter("pollard_accept_pauses_total", "Pauses of accepting, for want of something.",
              stats.accept_pauses);
+  to.counter("pollard_listen_failures_total", "Listening sockets that ended.",
+             stats.listen_failures);
   to.counter("pollard_received_bytes_total", "Bytes received.", stats.bytes_received);
   to.counter("pollard_sent_bytes_total", "Bytes sent.", stats.bytes_sent);
   to.counter("pollard_sends_dropped_total", "Sends after the end of their connection.",

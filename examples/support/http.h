@@ -94,7 +94,8 @@ pollard::ConnectionHandlers one_request_each(const HttpPatience& patience, Answe
             if (head.value_or(input.size()) > kLongestRequest) {
               client->send(text_response("431 Request Header Fields Too Large", "too long\n"));
             } else if (!head.has_value()) {
-              return client->set_unfinished(input.size());  // the rest is on its way
+              client->set_busy(true);  // a server that stops gracefully waits for the rest
+              return client->set_unfinished(input.size());
             } else {
               answer(client, parse_head(input.view().substr(0, *head)));
             }

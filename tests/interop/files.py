@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import signal
 import subprocess
 
 from harness import MEBIBYTE, STEP_SECONDS, Place, Server, require_program, some_bytes
@@ -11,6 +12,7 @@ def run(cases, programs, poller, folder):
     one = ["--poller=" + poller]
     for flags in (one, one + ["--threads=2"]):
         cases.run("files, " + " ".join(flags), check_files, programs, flags, folder)
+    cases.run("downloads while it stops, " + poller, check_stop, programs, one, folder)
     cases.run("a file by curl, " + poller, check_curl, programs, one, folder)
 
 
@@ -93,6 +95,33 @@ def check_files(programs, flags, folder):
                 assert b"431" in answer, "a request without an end: %r" % answer
             except ConnectionResetError:
                 pass  # the answer was overtaken
+
+
+# A server that is asked to stop serves the requests that have begun, to their end.
+def check_stop(programs, flags, folder):
+    root, files = make_tree(folder)
+    arguments = ["--listen=127.0.0.1:0", "--root=" + root] + flags
+    with Server(programs, arguments, name="file_server") as server:
+        place = Place(server.address)
+        with place.connect() as half, place.connect() as downloading, place.connect() as idle:
+            half.sendall(b"GET /small HTTP/1.0\r\n")
+            downloading.sendall(b"GET /below/large HTTP/1.0\r\n\r\n")
+            first = downloading.recv(1000)
+            os.kill(server.pid, signal.SIGTERM)
+            assert idle.recv(1) == b"", "a connection without a request goes on"
+            half.sendall(b"\r\n")
+            assert to_the_end(half).endswith(files["small"]), "a request under way was cut"
+            body = (first + to_the_end(downloading)).split(b"\r\n\r\n", 1)[1]
+            assert body == files["below/large"], "a download under way was cut: %d" % len(body)
+        assert server.process.wait(timeout=STEP_SECONDS) == 0, server.said()
+        server.stop = lambda: None
+
+
+def to_the_end(peer):
+    all_of_it = b""
+    while piece := peer.recv(65536):
+        all_of_it += piece
+    return all_of_it
 
 
 def check_curl(programs, flags, folder):

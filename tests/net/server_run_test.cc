@@ -1,17 +1,20 @@
 // One run of a server, from start() to stop(): what is counted in is counted out once, nothing of a
 // run disturbs the next one, and nothing runs after the end.
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "pollard/base/error.h"
 #include "pollard/net/tcp_server.h"
 #include "pollard/tests/support/connected.h"
+#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/quiet.h"
 #include "pollard/tests/support/service.h"
 
@@ -243,6 +246,38 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(context_of_a_connection_may_own_the_server) {
   for (const Descriptor& client : clients) BOOST_TEST(run.is_closed(client));
   run_until_idle(run.loop);
   BOOST_TEST(run.loop.stats().watched == 1U);
+}
+
+// ---- Threads that have ended ----
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(thread_whose_wait_fails_is_reported_and_gets_no_connection) {
+  const Quiet quiet;
+  Faults faults;
+  Run run(backend);
+  std::vector<LoopHandle> threads;
+  run.options.threads = 2;
+  run.options.on_thread_start = [&](EventLoop& loop) { threads.push_back(loop.handle()); };
+  run.start();
+  const auto alive = [&] { return std::ranges::count_if(threads, &LoopHandle::alive); };
+  const auto end_a_thread = [&] {
+    const auto left = alive() - 1;
+    faults.fail(Call::kWait, std::errc::bad_file_descriptor, {.times = 1});
+    for (const LoopHandle& thread : threads) thread.post([] {});  // ends its sleep
+    while (alive() > left) std::this_thread::yield();
+    BOOST_CHECK_EXCEPTION(
+        run_until(run.loop, [] { return false; }), std::system_error,
+        [](const auto& error) { return error.code() == std::errc::bad_file_descriptor; });
+  };
+  end_a_thread();
+  const auto clients = run.connect(4);
+  for (const Descriptor& client : clients) BOOST_TEST(run.echoes(client));
+  end_a_thread();
+  const auto refused = run.connect(1);
+  BOOST_CHECK_EXCEPTION(run.is_closed(refused[0]), std::system_error,
+                        [](const auto& error) { return error.code() == Error::kLoopGone; });
+  BOOST_TEST(run.is_closed(refused[0]));
+  BOOST_TEST(run.server->stats().refused == 1U);
+  run.until_open(0);
 }
 
 }  // namespace
