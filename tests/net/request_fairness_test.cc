@@ -170,6 +170,42 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_loop_that_skips_gives_way_to_other_connection
   expect_answers_for_others(backend, handle_skipped);
 }
 
+POLLARD_EACH_BACKEND(handler_that_has_to_yield_hears_of_the_end_in_its_last_call) {
+  Service service({.poller = backend});
+  service.options.time_slice = Duration::zero();
+  Gate gate;
+  service.handlers.on_request = [&](RequestConnection& connection) {
+    gate.pass();
+    RequestReader& reader = connection.reader();
+    while (const auto line = reader.until("\n")) service.notes.add(std::string(*line));
+    if (reader.ended()) service.notes.add("the end of " + std::string(reader.all()));
+  };
+  service.start();
+  const Descriptor peer = service.connect();
+  write_text(peer.get(), "one\nhalf");
+  end_sending(peer.get());
+  service.until_reached(gate);
+  run_until_idle(service.loop);
+  gate.open();
+  service.expect("connect, one, the end of half, disconnect peer");
+}
+
+POLLARD_EACH_BACKEND(on_disconnect_reads_all_that_is_left) {
+  Service service({.poller = backend});
+  service.options.time_slice = Duration::zero();
+  service.handlers.on_request = [](RequestConnection&) {};
+  service.handlers.on_disconnect = [&](RequestConnection& connection, const DisconnectReason&) {
+    while (const auto line = connection.reader().until("\n")) {
+      service.notes.add(std::string(*line));
+    }
+  };
+  service.start();
+  const Descriptor peer = service.connect();
+  write_text(peer.get(), "one\ntwo\n");
+  end_sending(peer.get());
+  service.expect("connect, one, two");
+}
+
 // ---- Flushing ----
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(flush_waits_for_no_bytes_that_others_send_after_it) {
