@@ -218,11 +218,17 @@ void call_beside_everything(Scene& scene, const Entry& entry) {
       std::this_thread::yield();
     }
   };
-  std::array<std::thread, 2> callers{std::thread(call), std::thread(call)};
+  struct Callers {  // join, whatever the scene throws
+    ~Callers() {
+      done = true;
+      for (std::thread& each : threads) each.join();
+    }
+    std::atomic<bool>& done;
+    std::array<std::thread, 2> threads;
+  };
+  const Callers callers{done, {std::thread(call), std::thread(call)}};
   scene.live();
   scene.live();
-  done = true;
-  for (std::thread& caller : callers) caller.join();
 }
 
 template <class Entries>
