@@ -48,6 +48,7 @@ void ConnectionGroup::set_on_closed(Task on_closed) {
 }
 
 std::error_code ConnectionGroup::open(platform::Descriptor&& socket, Address&& peer) {
+  POLLARD_ASSERT(!abandoned_, "an abandoned group opens no connections");
   auto connection = std::make_shared<TcpConnection>(TcpConnection::Key{}, shared_from_this(),
                                                     std::move(socket), std::move(peer));
   const std::error_code failed = connection->establish(connection);
@@ -100,28 +101,39 @@ void ConnectionGroup::swap_places(std::size_t one, std::size_t other) {
   members_[other]->place_in_group_ = static_cast<std::uint32_t>(other);
 }
 
-// Outside of a turn at once, and alone: a handler of another that ends may be running.
+// Outside of a turn at once, and alone: a handler of another that ends may be running. So may one of
+// its own, as long as it is running still.
 void ConnectionGroup::retire(TcpConnection& ended) {
-  if (loop_->in_turn_) {
+  if (loop_->in_turn_ || ended.in_handler_) {
     if (!std::exchange(retiring_, true)) {
-      next_retiring_ = std::exchange(loop_->retiring_groups_, this);
+      next_retiring_ = std::exchange(loop_->retiring_groups_, shared_from_this());
     }
     loop_->note(EventLoop::kRetired);
     return;
   }
   swap_places(ended.place_in_group_, members_.size() - 1);
-  members_.pop_back();
-  ended.leave_group();
+  let_leave(ended);
 }
 
+// What a connection's context holds ends here, and may end other connections, this group's too.
 void ConnectionGroup::finish_retired() {
-  const auto keep = shared_from_this();
   retiring_ = false;
-  while (members_.size() > open_count()) {
-    TcpConnection& ended = *members_.back();
-    members_.pop_back();
-    ended.leave_group();
-  }
+  while (members_.size() > open_count()) let_leave(*members_.back());
+}
+
+// The last member.
+void ConnectionGroup::let_leave(TcpConnection& ended) {
+  POLLARD_ASSERT(members_.back() == &ended, "the connection that leaves must be the last member");
+  members_.pop_back();
+  ended.leave_group();
+  if (abandoned_ && members_.empty()) handlers_.reset();
+}
+
+void ConnectionGroup::abandon() {
+  POLLARD_ASSERT(handle_.in_loop_thread() || !handle_.alive(),
+                 "a group is abandoned in its loop's thread");
+  abandoned_ = true;
+  if (members_.empty()) handlers_.reset();
 }
 
 void ConnectionGroup::closed() {

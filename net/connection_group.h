@@ -33,8 +33,9 @@ struct ConnectionCounts {
 /// For the groups that are to share them; where nobody hears messages, they are dropped.
 [[nodiscard]] std::shared_ptr<const ConnectionHandlers> share_handlers(ConnectionHandlers handlers);
 
-/// Lives for as long as one of its connections; the owner may end before. The loop's thread, where
-/// nothing else is said.
+/// Lives for as long as one of its connections; the owner may end before. A connection that another
+/// thread keeps may keep its group beyond the loop, but not what belongs to the loop: the handlers.
+/// The loop's thread, where nothing else is said.
 class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
  public:
   /// Throws std::system_error (operation_not_supported) when edges are asked for and the loop's
@@ -61,6 +62,11 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   /// Calls `visit` for each that is open; what it throws ends that connection.
   void for_each(const MoveFunction<void(const TcpConnectionPtr&)>& visit);
 
+  /// Ends the owner's part: no connection is opened any more, and the handlers are destroyed when
+  /// the last connection has left the loop, whatever keeps the group itself alive. The loop's
+  /// thread, or any when the loop is gone.
+  void abandon();
+
   /// Heap memory that all of them hold, in bytes.
   [[nodiscard]] std::size_t buffer_memory() const;
 
@@ -86,6 +92,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   void closed();
   void retire(TcpConnection& ended);
   void finish_retired();
+  void let_leave(TcpConnection& ended);
 
   EventLoop* loop_;
   EventLoop::Hand* hand_;  // the loop's
@@ -99,8 +106,9 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   // nobody can refuse, needs no memory.
   std::vector<TcpConnection*> members_;
   std::atomic<std::size_t> open_count_{0};
-  ConnectionGroup* next_retiring_ = nullptr;  // of the loop's list
-  bool retiring_ = false;                     // it is in that list
+  std::shared_ptr<ConnectionGroup> next_retiring_;  // of the loop's list, which owns its members
+  bool retiring_ = false;                           // it is in that list
+  bool abandoned_ = false;
   ConnectionCounts counts_;
   // To copy: the default constructor of an error_code asks the C++ library for its category.
   const std::error_code no_error_;

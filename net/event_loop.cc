@@ -311,9 +311,9 @@ void EventLoop::finish_retired() {
   // What ends here may retire more, of both kinds.
   for (;;) {
     if (retiring_groups_ != nullptr) {
-      ConnectionGroup& group = *retiring_groups_;
-      retiring_groups_ = group.next_retiring_;
-      group.finish_retired();
+      const std::shared_ptr<ConnectionGroup> group = std::move(retiring_groups_);
+      retiring_groups_ = std::move(group->next_retiring_);
+      group->finish_retired();
     } else if (!retired_.empty()) {
       const Task ended = std::move(retired_.back());
       retired_.pop_back();

@@ -263,7 +263,7 @@ class EventLoop {
   std::vector<Task> tasks_;       // taken from the mailbox
   std::span<Task> tasks_to_run_;  // those of them that have not run yet
   std::vector<Task> retired_;
-  ConnectionGroup* retiring_groups_ = nullptr;  // a list: those with connections that have ended
+  std::shared_ptr<ConnectionGroup> retiring_groups_;  // a list: with connections that have ended
 
   [[nodiscard]] Timer coarse_at(MonotonicTime deadline, Task task);
 

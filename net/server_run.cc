@@ -52,6 +52,7 @@ ServerRun::ServerRun(ServerSetup& setup, std::vector<Address> addresses)
 
 ServerRun::~ServerRun() {
   POLLARD_ASSERT(shards_.empty(), "a run that was started must be stopped before its end");
+  base_group_->abandon();
 }
 
 // ---- Starting and accepting ----
@@ -275,6 +276,7 @@ void ServerRun::stop_shard(Shard& shard) {
   // What was handed over before is open by the time that this runs.
   run_in(shard, [&](EventLoop&) { shard.group->close_all({}); });
   shard.thread.reset();
+  if (shard.group != nullptr) shard.group->abandon();
 }
 
 // In the shard's thread; unless the loop there has ended, and with it what lived in it.

@@ -35,7 +35,10 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
   }
 
   // A connection may live on for a moment, when the loop ends before it hears of our end.
-  ~Core() { group_->set_on_closed({}); }
+  ~Core() {
+    group_->set_on_closed({});
+    group_->abandon();
+  }
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 

@@ -110,7 +110,9 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] EventLoop& loop() const;
   /// Asked of the system; empty when the connection has ended.
   [[nodiscard]] Address local_address() const;
-  /// Whatever the user wants to keep with the connection.
+  /// Returns what the user keeps with the connection. It is destroyed in the loop's thread, at the
+  /// end of the iteration in which the connection ends, and after on_disconnect and the close
+  /// callbacks, whichever thread still holds the connection. From then on it is empty.
   [[nodiscard]] std::any& context() { return context_; }
   /// Runs after on_disconnect, in the reverse order of adding; at once when that has been.
   void add_close_callback(Task callback);

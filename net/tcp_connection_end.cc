@@ -182,10 +182,12 @@ void TcpConnection::close(DisconnectReason reason) {
   group_->closed();
 }
 
-// At the end of the turn: handlers that were still running were given a reference to self_.
+// At the end of the turn: handlers that were still running were given a reference to self_. What
+// the user keeps here belongs to the loop, so it ends here, and not where the last reference does.
 void TcpConnection::leave_group() {
   leave_loop();
   const TcpConnectionPtr last = std::move(self_);
+  const std::any released = std::exchange(context_, std::any());
 }
 
 void TcpConnection::on_loop_gone() {
