@@ -20,6 +20,9 @@ class Category final : public std::error_category {
       case Error::kOutputLimit: return "more unsent output than the connection's limit";
       case Error::kLoopGone: return "the event loop has ended";
       case Error::kNotConnected: return "the connection no longer sends";
+      case Error::kLingerBlocks:
+        return "a linger interval above zero would block the loop in close(); zero resets, and "
+               "shutdown(limit) waits without blocking";
       case Error::kHostNotFound: return "no host of that name is known";
       case Error::kServiceNotFound: return "no service of that name is known";
       case Error::kNameServiceBusy: return "the name service doesn't answer at the moment";

@@ -15,6 +15,7 @@ enum class Error {
   kOutputLimit,        ///< more unsent output than ConnectionOptions::output_limit
   kLoopGone,           ///< the event loop has ended or was destroyed
   kNotConnected,       ///< the connection has ended, or its sending side has
+  kLingerBlocks,       ///< a linger interval above zero, for which close(2) would block the loop
   kHostNotFound,       ///< no host of that name (EAI_NONAME of getaddrinfo(3), or no addresses)
   kServiceNotFound,    ///< no service of that name (EAI_SERVICE)
   kNameServiceBusy,    ///< the name can't be looked up at the moment (EAI_AGAIN)

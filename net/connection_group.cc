@@ -43,11 +43,18 @@ ConnectionGroup::ConnectionGroup(EventLoop& loop,
   options_.low_water = std::min(options_.low_water, options_.high_water);
 }
 
+void ConnectionGroup::assert_in_loop_thread() const {
+  POLLARD_ASSERT(handle_.in_loop_thread() || !handle_.alive(),
+                 "a group of connections must be used in its loop's thread");
+}
+
 void ConnectionGroup::set_on_closed(Task on_closed) {
+  assert_in_loop_thread();
   on_closed_ = on_closed ? std::make_shared<const Task>(std::move(on_closed)) : nullptr;
 }
 
 std::error_code ConnectionGroup::open(platform::Descriptor&& socket, Address&& peer) {
+  assert_in_loop_thread();
   POLLARD_ASSERT(!abandoned_, "an abandoned group opens no connections");
   auto connection = std::make_shared<TcpConnection>(TcpConnection::Key{}, shared_from_this(),
                                                     std::move(socket), std::move(peer));
@@ -63,10 +70,12 @@ std::error_code ConnectionGroup::open(platform::Descriptor&& socket, Address&& p
 }
 
 TcpConnectionPtr ConnectionGroup::any() const {
+  assert_in_loop_thread();
   return open_count() == 0 ? nullptr : members_.front()->shared_from_this();
 }
 
 std::size_t ConnectionGroup::buffer_memory() const {
+  assert_in_loop_thread();
   std::size_t bytes = 0;
   for (const TcpConnection* connection : open_ones()) bytes += connection->buffer_memory();
   return bytes;
@@ -101,8 +110,8 @@ void ConnectionGroup::swap_places(std::size_t one, std::size_t other) {
   members_[other]->place_in_group_ = static_cast<std::uint32_t>(other);
 }
 
-// Outside of a turn at once, and alone: a handler of another that ends may be running. So may one of
-// its own, as long as it is running still.
+// Outside of a turn at once, and alone: a handler of another that ends may be running. While one of
+// its own is running, it stays.
 void ConnectionGroup::retire(TcpConnection& ended) {
   if (loop_->in_turn_ || ended.in_handler_) {
     if (!std::exchange(retiring_, true)) {
@@ -130,8 +139,7 @@ void ConnectionGroup::let_leave(TcpConnection& ended) {
 }
 
 void ConnectionGroup::abandon() {
-  POLLARD_ASSERT(handle_.in_loop_thread() || !handle_.alive(),
-                 "a group is abandoned in its loop's thread");
+  assert_in_loop_thread();
   abandoned_ = true;
   if (members_.empty()) handlers_.reset();
 }
@@ -141,12 +149,14 @@ void ConnectionGroup::closed() {
 }
 
 void ConnectionGroup::close_all(const DisconnectReason& reason) {
+  assert_in_loop_thread();
   const auto keep = shared_from_this();
   while (open_count() > 0) open_ones().back()->close(reason);
 }
 
 // Held, because what is called for one may end others.
 std::vector<TcpConnectionPtr> ConnectionGroup::all_open() const {
+  assert_in_loop_thread();
   std::vector<TcpConnectionPtr> all;
   all.reserve(open_count());
   for (TcpConnection* connection : open_ones()) all.push_back(connection->shared_from_this());

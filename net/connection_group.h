@@ -85,6 +85,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   [[nodiscard]] std::span<TcpConnection* const> open_ones() const {
     return std::span(members_).first(open_count());
   }
+  void assert_in_loop_thread() const;
   void make_room();
   void insert(TcpConnection& connection);
   void remove(TcpConnection& connection, DisconnectReason::Kind why);

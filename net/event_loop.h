@@ -1,6 +1,7 @@
 // One thread's loop: it waits for descriptors, deadlines and messages, and calls their handlers.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -91,6 +92,10 @@ class LoopHandle {
 
   /// As EventLoop::post; false, with `task` destroyed, when the loop is gone.
   bool post(Task task) const { return mailbox_->post(std::move(task)); }
+  /// As post(); adds `step` to `counter` before `task` can run, and only when the task was taken.
+  bool post_counted(Task task, std::atomic<std::uint64_t>& counter, std::uint64_t step) const {
+    return mailbox_->post_counted(std::move(task), counter, step);
+  }
   /// As EventLoop::stop(); no effect when the loop is gone.
   void stop() const { mailbox_->stop(); }
   /// Whether the loop is still there; one that ends takes no posts any more.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace pollard {
@@ -11,6 +12,19 @@ bool Mailbox::post(Task&& task) {
     const std::lock_guard lock(mutex_);
     if (closed_) return false;
     if (tasks_.size() == tasks_.capacity()) make_room();
+    append(std::move(task));
+    note_mail();
+  }
+  wake_if_asleep();
+  return true;
+}
+
+bool Mailbox::post_counted(Task&& task, std::atomic<std::uint64_t>& counter, std::uint64_t step) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return false;
+    if (tasks_.size() == tasks_.capacity()) make_room();
+    counter.fetch_add(step);
     append(std::move(task));
     note_mail();
   }

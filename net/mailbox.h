@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <vector>
 
 #include "pollard/base/light_mutex.h"
@@ -24,6 +25,10 @@ class Mailbox {
 
   /// False, and `task` is left to the caller, when the loop is gone.
   bool post(Task&& task);
+
+  /// As post(); adds `step` to `counter` when nothing can fail any more, and before the loop can
+  /// take the task. When it throws or returns false, the counter is as it was.
+  bool post_counted(Task&& task, std::atomic<std::uint64_t>& counter, std::uint64_t step);
 
   /// Ends the present run of the loop, or the next one. Kept until a run has ended by it.
   void stop();

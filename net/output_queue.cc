@@ -26,8 +26,8 @@ std::span<const std::byte> OutputQueue::Chunk::append(std::span<const std::byte>
 }
 
 void OutputQueue::push(std::span<const std::byte> bytes, Owner owner) {
+  pieces_.push_back({bytes, std::move(owner)});  // this may throw, and then nothing was added
   size_ += bytes.size();
-  pieces_.push_back({bytes, std::move(owner)});
 }
 
 void OutputQueue::borrow(std::span<const std::byte> bytes) {
@@ -84,13 +84,14 @@ void OutputQueue::take(Buffer&& bytes) {
 
 void OutputQueue::take(FileRegion&& region) {
   if (region.size == 0) return;
-  size_ += region.size;
-  size_in_files_ += region.size;
+  const std::uint64_t size = region.size;
   pieces_.push_back({{}, std::move(region)});
+  size_ += size;
+  size_in_files_ += size;
 }
 
 void OutputQueue::own_borrowed() {
-  if (!std::exchange(has_borrowed_, false)) return;
+  if (!has_borrowed_) return;
   for (std::size_t at = first_; at < pieces_.size(); ++at) {
     Piece& piece = pieces_[at];
     if (!std::holds_alternative<Borrowed>(piece.owner)) continue;
@@ -98,6 +99,7 @@ void OutputQueue::own_borrowed() {
     piece.bytes = own.append(piece.bytes);
     piece.owner = std::move(own);
   }
+  has_borrowed_ = false;
 }
 
 Result OutputQueue::send_some(int fd) {

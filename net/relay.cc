@@ -2,6 +2,7 @@
 
 #include <any>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "pollard/base/assert.h"
@@ -24,10 +25,16 @@ TcpConnectionPtr other_of(const TcpConnectionPtr& connection) {
   return state == nullptr ? nullptr : state->other.lock();
 }
 
-// Whoever is left alone gets what is queued for it, and may end its stream, which nobody wants any
-// more; reading it is how its end is heard.
+// The side that is left alone gets what is queued for it, and may end its stream, which nothing
+// takes any more; reading it is how its end is heard.
 void leave_alone(const TcpConnectionPtr& connection, const RelayOptions& options) {
   connection->shutdown(options.linger);
+  connection->resume_reading();
+}
+
+// The stream that came from the other side is incomplete, which its receiver has to see.
+void pass_reset_on(const TcpConnectionPtr& connection, const RelayOptions& options) {
+  connection->reset_when_sent(std::make_error_code(std::errc::connection_reset), options.linger);
   connection->resume_reading();
 }
 
@@ -53,11 +60,14 @@ void pass_end_on(const TcpConnectionPtr& from) {
   if (to == nullptr || to->state() == TcpConnection::State::kDisconnected) from->shutdown();
 }
 
-void died(const TcpConnectionPtr& connection) {
+void died(const TcpConnectionPtr& connection, DisconnectReason::Kind why) {
   const Coupled* const state = coupled(connection);
   if (state == nullptr) return;
   const TcpConnectionPtr to = state->other.lock();
-  if (to != nullptr) leave_alone(to, state->options);
+  if (to == nullptr) return;
+  const bool in_order =
+      why == DisconnectReason::Kind::kPeer || why == DisconnectReason::Kind::kLocal;
+  in_order ? leave_alone(to, state->options) : pass_reset_on(to, state->options);
 }
 
 }  // namespace
@@ -75,7 +85,7 @@ ConnectionHandlers relay_handlers(ConnectionHandlers own) {
   handlers.on_peer_end = pass_end_on;
   handlers.on_disconnect = [users](const TcpConnectionPtr& connection,
                                    const DisconnectReason& reason) {
-    died(connection);
+    died(connection, reason.kind);
     if (users->on_disconnect) users->on_disconnect(connection, reason);
   };
   handlers.on_high_water = [](const TcpConnectionPtr& full) {

@@ -8,7 +8,9 @@
 // Memory is bounded: reading of one side pauses while the other's unsent output is above its
 // ConnectionOptions::high_water, and goes on when that has fallen to low_water. The end of a stream
 // is passed on behind its data, so that one direction can end before the other (half-close). When
-// one side dies, what is queued for the other still leaves, and then that one ends too.
+// one side ends altogether, what is queued for the other still leaves, and then that one ends too:
+// by a reset (RST) if the first one was reset, timed out or failed in another way, so that its
+// receiver can't take the truncated stream for a complete one.
 #pragma once
 
 #include <chrono>

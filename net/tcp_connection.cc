@@ -56,23 +56,40 @@ TcpConnection::~TcpConnection() {
 }
 
 void TcpConnection::enter(State next) {
-  std::uint32_t word = word_.load(std::memory_order_relaxed);
-  do {
-    const State now = state_of(word);
-    const bool allowed = next > now && next != State::kConnecting &&
-                         !(now == State::kConnecting && next == State::kDisconnecting);
-    POLLARD_ASSERT(allowed, "a connection's states follow their diagram");
-  } while (!word_.compare_exchange_weak(word, in_state(next, word)));
+  enter_if(next, [](std::uint64_t) { return true; });
+}
+
+// The loop's thread alone changes this part of the word.
+void TcpConnection::enter(Sending next) {
+  const Sending now = sending();
+  if (now == next) return;
+  const bool allowed = next == Sending::kBroken || now == Sending::kFlows ||
+                       (next == Sending::kFlows && now < Sending::kEnded);
+  POLLARD_ASSERT(allowed, "the states of sending must follow their diagram");
+  const auto bits = [](Sending state) {
+    return static_cast<std::uint64_t>(state) << kSendingShift;
+  };
+  word_.fetch_xor(bits(now) ^ bits(next));
+}
+
+void TcpConnection::enter(Receiving next) {
+  const Receiving now = receiving();
+  if (now == next) return;
+  const bool allowed = now == Receiving::kFlows || next == Receiving::kFlows;
+  POLLARD_ASSERT(allowed && now != Receiving::kEnded,
+                 "the states of receiving must follow their diagram");
+  const auto bits = [](Receiving state) {
+    return static_cast<std::uint64_t>(state) << kReceivingShift;
+  };
+  word_.fetch_xor(bits(now) ^ bits(next));
 }
 
 // By whichever thread is first: ours that hears of the peer's end, or any that shuts down. Not when
 // the connection is about to be closed anyway.
 bool TcpConnection::start_disconnecting() {
-  std::uint32_t word = word_.load(std::memory_order_relaxed);
-  do {
-    if ((word & (kStateBits | kCloseRequested)) != to_word(State::kConnected)) return false;
-  } while (!word_.compare_exchange_weak(word, in_state(State::kDisconnecting, word)));
-  return true;
+  return enter_if(State::kDisconnecting, [](std::uint64_t word) {
+    return (word & (kStateBits | kCloseRequested)) == to_word(State::kConnected);
+  });
 }
 
 // True for the first who asks.
@@ -90,25 +107,33 @@ LoopHandle TcpConnection::loop_handle() const { return group_->handle_; }
 EventLoop& TcpConnection::loop() const {
   EventLoop* loop = loop_or_null();
   POLLARD_ASSERT(loop != nullptr, "the connection has ended and left its loop");
+  loop->assert_in_loop_thread();
   return *loop;
 }
 
 Address TcpConnection::local_address() const {
+  assert_in_loop_thread();
   platform::Endpoint endpoint;
   if (socket_ && platform::local_endpoint(socket_.get(), endpoint).ok()) return Address(endpoint);
   return {};
 }
 
 std::size_t TcpConnection::buffer_memory() const {
+  assert_in_loop_thread();
   const std::size_t input = rest_ == nullptr ? 0 : sizeof(Rest) + rest_->input.capacity();
   return input + (output_ == nullptr ? 0 : output_->memory());
 }
 
 std::error_code TcpConnection::set_no_delay(bool on) {
+  assert_in_loop_thread();
   return platform::set_no_delay(socket_.get(), on).error();
 }
 
 std::error_code TcpConnection::set_linger(std::optional<std::chrono::seconds> interval) {
+  assert_in_loop_thread();
+  if (interval.has_value() && *interval != std::chrono::seconds::zero()) {
+    return Error::kLingerBlocks;
+  }
   return platform::set_linger(socket_.get(), interval).error();
 }
 
@@ -146,8 +171,8 @@ void TcpConnection::begin() try {
 // ---- Limits of time ----
 
 void TcpConnection::set_time_limits(const TimeLimits& limits) {
+  assert_in_loop_thread();
   if (ended()) return;
-  loop().assert_in_loop_thread();
   limited_.reset();
   if (!limits.any()) return;
   limited_ = std::make_unique<Limited>(Limited{.limits = limits, .progress = {}, .next = {}});
@@ -159,8 +184,8 @@ void TcpConnection::set_time_limits(const TimeLimits& limits) {
 void TcpConnection::watch_limits() {
   ConnectionProgress progress = limited_->progress;
   progress.reading_paused = paused();
-  progress.peer_ended = is(kPeerEnded);
-  progress.sending_ended = shut_down_;
+  progress.peer_ended = receiving() == Receiving::kEnded;
+  progress.sending_ended = sending() >= Sending::kEnded;
   CoarseTimers& timers = loop().coarse_timers_;
   const LimitVerdict verdict = judge(limited_->limits, progress, timers.now());
   if (verdict.exceeded) {

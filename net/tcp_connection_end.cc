@@ -38,20 +38,25 @@ void TcpConnection::settle_slowly() {
   if (limited_ != nullptr) note_waiting_output();
   // What a handler of report_water sent leaves next, or is reported if it was so much that it has
   // left.
-  if (has_output() ? !is(kBlocked) : is(kOwesWriteComplete)) settle_at_turn_end();
+  const bool goes_on = has_output() ? sending() == Sending::kFlows : is(kOwesWriteComplete);
+  if (goes_on) settle_at_turn_end();
   if (close_requested()) return close_as_requested();
   // What other threads have sent before the end is still on its way.
-  const bool complete = !has_output() && !is(kSentFromAfar);
+  const bool complete = !has_output() && !sent_from_afar();
   if (complete && state() == State::kDisconnecting) finish_shutdown();
   if (!ended()) update_interest();
 }
 
 void TcpConnection::finish_shutdown() {
-  if (shutting_down_ && !shut_down_ && !output_is_dead()) {
-    shut_down_ = true;
+  if (extras_ != nullptr && extras_->reset_passed_on) {
+    enter(Sending::kBroken);
+    return close({.kind = DisconnectReason::Kind::kError, .error = extras_->reset_passed_on});
+  }
+  if (shutting_down_ && sending() < Sending::kEnded) {
+    enter(Sending::kEnded);
     static_cast<void>(platform::shutdown_sending(socket_.get()));
   }
-  if (!is(kPeerEnded)) return;
+  if (receiving() != Receiving::kEnded) return;
   if (output_is_dead()) {
     return close({.kind = DisconnectReason::Kind::kError, .error = extras_->output_error});
   }
@@ -66,25 +71,30 @@ void TcpConnection::finish_shutdown() {
 void TcpConnection::update_interest() {
   if (edge_triggered() || !watching()) return;
   unsigned wanted = 0;
-  if (!paused() && !is(kPeerEnded)) wanted |= static_cast<unsigned>(Interest::kRead);
-  if (has_output()) wanted |= static_cast<unsigned>(Interest::kWrite);
+  if (may_read()) wanted |= static_cast<unsigned>(Interest::kRead);
+  if (has_output() && sending() != Sending::kStarves) {
+    wanted |= static_cast<unsigned>(Interest::kWrite);
+  }
   const std::error_code refused = set_interest(static_cast<Interest>(wanted));
   POLLARD_ASSERT(!refused || refused == Error::kForked,
                  "a watched connection can be watched for something else");
+  if (wanted == 0 && receiving() == Receiving::kEnded) watch_for_reset();
 }
 
 void TcpConnection::shutdown() {
   // With on_peer_end the peer's end has moved nothing; without it, this is under way already.
-  if (!start_disconnecting()) return;
+  if (!fully_open()) return;
   // Behind the sends of other threads that are on their way.
   if (may_send_here()) return begin_shutdown();
   group_->handle_.post([self = shared_from_this()] { self->begin_shutdown(); });
+  start_disconnecting();  // after what may throw; sends are refused from here on
 }
 
 void TcpConnection::begin_shutdown() {
   if (ended()) return;
-  shutting_down_ = true;
   if (!in_handler_) settle_at_turn_end();
+  start_disconnecting();
+  shutting_down_ = true;
 }
 
 void TcpConnection::shutdown(Duration limit) {
@@ -92,14 +102,25 @@ void TcpConnection::shutdown(Duration limit) {
   force_close_after(limit);
 }
 
+// What may throw comes first: a close that is marked as requested must be on its way.
 void TcpConnection::force_close() {
-  if (!request_close()) return;
+  if (ended() || close_requested()) return;
   close_outside_of_handlers();
+  static_cast<void>(request_close());
 }
 
 void TcpConnection::close_outside_of_handlers() {
   if (group_->handle_.in_loop_thread() && in_handler_) return;  // when the handler is done
   group_->handle_.post([self = shared_from_this()] { self->close_as_requested(); });
+}
+
+void TcpConnection::reset_when_sent(std::error_code why, Duration limit) {
+  assert_in_loop_thread();
+  if (ended() || close_requested()) return;
+  force_close_after(limit);
+  if (!in_handler_) settle_at_turn_end();
+  extras().reset_passed_on = why;
+  start_disconnecting();
 }
 
 void TcpConnection::fail(std::error_code why) {
@@ -110,8 +131,8 @@ void TcpConnection::fail(std::error_code why) {
   if (ended() || close_requested()) return;
   flush_answer();
   if (has_output()) flush();
-  end_soon({.kind = DisconnectReason::Kind::kError, .error = why});
   close_outside_of_handlers();
+  end_soon({.kind = DisconnectReason::Kind::kError, .error = why});
 }
 
 void TcpConnection::force_close_after(Duration delay) {
@@ -134,8 +155,9 @@ void TcpConnection::handler_threw() {
 }
 
 void TcpConnection::end_soon(DisconnectReason reason) {
-  if (ended() || !request_close()) return;
-  extras().end = std::move(reason);
+  if (ended()) return;
+  Extras& rare = extras();  // before the mark, for it may throw
+  if (request_close()) rare.end = std::move(reason);
 }
 
 void TcpConnection::close_as_requested() {
@@ -145,6 +167,7 @@ void TcpConnection::close_as_requested() {
 }
 
 void TcpConnection::add_close_callback(Task callback) {
+  assert_in_loop_thread();
   if (told_all_) return callback();
   extras().close_callbacks.push_back(std::move(callback));
 }
@@ -157,11 +180,18 @@ void TcpConnection::run_last(const Task& call) {
   }
 }
 
+// What send() has accepted and the kernel has not: the peer must not take what it got for all.
+bool TcpConnection::loses_output() const {
+  return answer_size() > 0 || has_output() || sent_from_afar() || sending() == Sending::kBroken;
+}
+
 void TcpConnection::close(DisconnectReason reason) {
   if (ended()) return;
   const TcpConnectionPtr keep = self_;
+  const bool reset = loses_output();
   enter(State::kDisconnected);
   stop_watching_before_close();
+  if (reset) static_cast<void>(platform::set_linger(socket_.get(), std::chrono::seconds::zero()));
   socket_.reset();
   static_cast<void>(take_answer());
   release_output();

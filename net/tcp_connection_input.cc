@@ -30,6 +30,15 @@ bool is_only_input(Readiness ready) {
   return (std::bit_cast<std::uint32_t>(ready) & ~kRoom) == kInput;
 }
 
+bool is_nothing(Readiness ready) { return std::bit_cast<std::uint32_t>(ready) == 0; }
+
+Readiness merged(Readiness one, Readiness other) {
+  return {.readable = one.readable || other.readable,
+          .writable = one.writable || other.writable,
+          .hangup = one.hangup || other.hangup,
+          .error = one.error || other.error};
+}
+
 }  // namespace
 
 // ---- What wakes it ----
@@ -65,10 +74,12 @@ bool is_only_input(Readiness ready) {
 
 void TcpConnection::on_ready_for_more(Readiness ready) {
   if (close_requested()) return close_as_requested();
-  if (ready.writable) mark(kBlocked, false);
+  ready = with_continuation(ready);
+  const bool waits = sending() == Sending::kBlocked || sending() == Sending::kYields;
+  if (ready.writable && waits) enter(Sending::kFlows);
   // Behind the data that is announced together with them there will be no edge for the end.
   if (ready.hangup || ready.error) mark(kReadToEnd);
-  if (ready.error && is(kPeerEnded)) return peer_reset();
+  if (ready.error && receiving() == Receiving::kEnded) return peer_reset();
   if (ready.readable) read_input();
   if (ready.writable && !ended() && has_output()) settle();
 }
@@ -84,6 +95,7 @@ void TcpConnection::on_turn_end() try {
 // stands over the loop's memory must not be read again, for others' bytes are there next.
 void TcpConnection::out_of_memory() {
   static_cast<void>(take_answer());
+  enter(Sending::kBroken);  // what was to be sent may be lost
   group_->hand_->input.clear();
   drop_rest();
   close({.kind = DisconnectReason::Kind::kException, .exception = std::current_exception()});
@@ -109,7 +121,26 @@ void TcpConnection::read_on() {
     if (!edge_triggered() && !output_is_dead()) return;
     if (receive_once() != Received::kMore) return;
   }
-  if (!ended()) continue_next_turn({.readable = true});
+  if (!ended()) continue_once({.readable = true});
+}
+
+// One continuation an iteration, or they would pile up: events of the socket come in each iteration,
+// and each may want to go on in the next. A readiness for nothing announces it, which no event is;
+// an event that comes before it does its work.
+void TcpConnection::continue_once(Readiness again) {
+  continue_next_turn({});
+  again_ = merged(again_, again);
+  mark(kContinues);
+}
+
+Readiness TcpConnection::with_continuation(Readiness ready) {
+  if (!is(kContinues)) return ready;
+  if (is_nothing(ready)) {
+    // What was asked for since then is announced in the next iteration.
+    if (std::exchange(continued_in_, turn()) == turn()) return ready;
+  }
+  mark(kContinues, false);
+  return merged(ready, std::exchange(again_, {}));
 }
 
 TcpConnection::Received TcpConnection::receive_once() {
@@ -151,7 +182,7 @@ TcpConnection::Received TcpConnection::receive_behind_rest() {
 
 // After a read that brought something. One that filled its space asks for a larger one.
 TcpConnection::Received TcpConnection::received_some(bool full) {
-  if (full) loop().widen_receive_space();
+  if (full) loop_or_null()->widen_receive_space();
   return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
 }
 
@@ -162,6 +193,7 @@ TcpConnection::Received TcpConnection::received_nothing(Result got) {
     return Received::kEnded;
   }
   if (got.would_block() && !output_is_dead()) return Received::kDrained;
+  if (starves(platform::Operation::kReceive, got.error())) return Received::kDrained;
   close({.kind = DisconnectReason::Kind::kError,
          .error = output_is_dead() ? extras_->output_error : got.error()});
   return Received::kEnded;
@@ -212,15 +244,14 @@ void TcpConnection::drop_rest() {
 // Nothing is left to be sent, handed over or told: the common end. From here on no other thread
 // sends.
 inline bool TcpConnection::ends_with_peer() {
-  std::uint32_t word = word_.load(std::memory_order_acquire);
-  return (word & ~static_cast<std::uint32_t>(kReadToEnd)) == to_word(State::kConnected) &&
-         !handlers().on_peer_end &&
-         word_.compare_exchange_strong(word, in_state(State::kDisconnecting, word));
+  return !handlers().on_peer_end && enter_if(State::kDisconnecting, [](std::uint64_t word) {
+    return (word & ~std::uint64_t{kReadToEnd}) == to_word(State::kConnected);
+  });
 }
 
 void TcpConnection::peer_ended() {
   if (ends_with_peer()) return close({.kind = DisconnectReason::Kind::kPeer});
-  mark(kPeerEnded);
+  enter(Receiving::kEnded);
   peer_was_first_ = !shutting_down_ && !close_requested();
   cut_off_ = unfinished().has_value() && !rest_->input.empty();
   if (handlers().on_peer_end) {
@@ -253,21 +284,18 @@ void TcpConnection::resume_reading() {
 void TcpConnection::set_paused(Condition who, bool paused_now) {
   if (ended()) return;
   const bool before = paused();
+  const bool goes_on = before && !paused_now && !is((kPausedByUser | kPausedByOutput) & ~who);
+  if (goes_on) deliver_again_next_turn();  // this may throw, and then it is still paused
   mark(who, paused_now);
   if (before == paused()) return;
-  if (!before) {
-    update_interest();
-    return;
-  }
-  if (limited_ != nullptr) limited_->progress.reading_resumed = stamp();
+  if (goes_on && limited_ != nullptr) limited_->progress.reading_resumed = stamp();
   update_interest();
-  deliver_again_next_turn();
 }
 
 // Also reads: the edge may have passed while nobody looked.
 void TcpConnection::deliver_again_next_turn() {
+  continue_once({.readable = true});
   mark(kRedeliver);  // a running handler may still leave something
-  continue_next_turn({.readable = true});
 }
 
 // A peer that asks for much in little is answered no faster than it listens.

@@ -109,28 +109,20 @@ std::error_code TcpConnection::send_file(FileRegion region) {
   return {};
 }
 
+// Counted until it has been queued: what comes later must not overtake it, nor must our FIN.
 std::error_code TcpConnection::send_from_afar(Owned owned) {
-  sends_from_afar_.fetch_add(1);
-  word_.fetch_or(kSentFromAfar);
-  const bool posted =
-      group_->handle_.post([self = shared_from_this(), owned = std::move(owned)]() mutable {
-        self->arrived_from_afar();
+  const bool posted = group_->handle_.post_counted(
+      [self = shared_from_this(), owned = std::move(owned)]() mutable {
+        self->word_.fetch_sub(kOneSentFromAfar);
         self->send_owned(std::move(owned));
-      });
+      },
+      word_, kOneSentFromAfar);
   return posted ? std::error_code() : Error::kLoopGone;
-}
-
-// The mark stands while there are such sends. One that comes meanwhile sets it again, or is seen
-// here: each side writes before it reads.
-void TcpConnection::arrived_from_afar() {
-  if (sends_from_afar_.fetch_sub(1) > 1) return;
-  mark(kSentFromAfar, false);
-  if (sends_from_afar_.load() > 0) mark(kSentFromAfar);
 }
 
 void TcpConnection::send_owned(Owned owned) {
   // Accepted while we were connected; a shutdown that came later waits behind it.
-  if (ended() || shutting_down_ || close_requested()) {
+  if (ended() || sending() >= Sending::kEnded || close_requested()) {
     group_->counts_.sends_dropped.fetch_add(1, std::memory_order_relaxed);
     return settle_at_turn_end();
   }
@@ -150,7 +142,7 @@ void TcpConnection::enqueue(Bytes&& bytes) {
 
 OutputQueue& TcpConnection::output() {
   if (output_ == nullptr) {
-    auto& spare = loop().spare_outputs_;
+    auto& spare = loop_or_null()->spare_outputs_;
     if (spare.empty()) {
       output_ = std::make_unique<OutputQueue>();
     } else {
@@ -159,8 +151,8 @@ OutputQueue& TcpConnection::output() {
     }
     mark(kHasOutput);
   }
-  const std::span<const std::byte> answer = take_answer();
-  if (!answer.empty()) output_->borrow(answer);
+  if (answer_size() > 0) output_->borrow(group_->hand_->answer);
+  static_cast<void>(take_answer());  // when nothing can fail any more
   return *output_;
 }
 
@@ -172,7 +164,7 @@ void TcpConnection::copy(std::span<const std::byte> bytes) {
 bool TcpConnection::copy_directly(std::span<const std::byte> bytes) {
   if (!has_hand() || output_ != nullptr || bytes.empty()) return false;
   std::span<const std::byte>& answer = group_->hand_->answer;
-  const std::span<std::byte> scratch = loop().scratch();
+  const std::span<std::byte> scratch = loop_or_null()->scratch();
   if (!answer.empty() && answer.data() != scratch.data()) return false;
   if (bytes.size() > scratch.size() - answer.size()) return false;
   std::memcpy(scratch.data() + answer.size(), bytes.data(), bytes.size());
@@ -210,7 +202,7 @@ void TcpConnection::settle_at_turn_end() {
 // The same for a connection that may be in any state.
 void TcpConnection::flush_answer() {
   if (!has_hand()) return;
-  if (is(kBlocked)) {
+  if (sending() != Sending::kFlows) {
     keep_unsent(take_answer(), Result(0));
   } else {
     send_answer(*group_->hand_);
@@ -224,25 +216,31 @@ void TcpConnection::keep_unsent(std::span<const std::byte> bytes, Result sent) {
     output().copy(bytes.subspan(sent.count()));
   } else if (sent.would_block() || sent.interrupted()) {
     output().copy(bytes);
+  } else if (starves(platform::Operation::kSend, sent.error())) {
+    output().copy(bytes);
   } else {
     output_failed(sent.error());
   }
 }
 
 void TcpConnection::flush() {
-  for (unsigned sends = 0; has_output() && !is(kBlocked); ++sends) {
-    if (sends == kSendsPerTurn) return continue_next_turn({.writable = true});
+  for (unsigned sends = 0; has_output() && sending() == Sending::kFlows; ++sends) {
+    if (sends == kSendsPerTurn) {
+      continue_once({.writable = true});
+      return enter(Sending::kYields);
+    }
     const std::uint64_t before = output_->size();
     const Result sent = output_->send_some(socket_.get());
     if (sent.interrupted()) continue;
     if (sent.would_block()) {
-      mark(kBlocked);
+      enter(Sending::kBlocked);
     } else if (!sent.ok()) {
-      return output_failed(sent.error());
+      if (!starves(platform::Operation::kSend, sent.error())) output_failed(sent.error());
+      return;
     } else {
       note_sent(sent.count());
       // A level is reported again; an edge needs the refusal.
-      if (!edge_triggered() && before != sent.count()) mark(kBlocked);
+      if (!edge_triggered() && before != sent.count()) enter(Sending::kBlocked);
     }
   }
 }
@@ -250,6 +248,7 @@ void TcpConnection::flush() {
 // The peer takes nothing any more; what it sent before is still to be read.
 void TcpConnection::output_failed(std::error_code error) {
   extras().output_error = error;
+  enter(Sending::kBroken);
   start_disconnecting();
   mark(kOwesWriteComplete, false);
   static_cast<void>(take_answer());

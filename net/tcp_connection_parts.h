@@ -2,10 +2,12 @@
 // wakes it and its input, its output, and its end.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <span>
 #include <utility>
 
+#include "pollard/base/assert.h"
 #include "pollard/net/connection_group.h"
 #include "pollard/net/tcp_connection.h"
 #include "pollard/platform/io.h"
@@ -16,7 +18,21 @@ inline const ConnectionHandlers& TcpConnection::handlers() const { return *group
 
 // In the loop's thread, unless sends of other threads are on their way that came before.
 inline bool TcpConnection::may_send_here() const {
-  return group_->handle_.in_loop_thread() && !is(kSentFromAfar);
+  return group_->handle_.in_loop_thread() && !sent_from_afar();
+}
+
+// Enters `next` by compare and swap when `allowed(word)`; false when not.
+template <class Allowed>
+inline bool TcpConnection::enter_if(State next, Allowed allowed) {
+  std::uint64_t word = word_.load(std::memory_order_acquire);
+  do {
+    if (!allowed(word)) return false;
+    const State now = state_of(word);
+    const bool in_order = next > now && next != State::kConnecting &&
+                          !(now == State::kConnecting && next == State::kDisconnecting);
+    POLLARD_ASSERT(in_order, "a connection's states must follow their diagram");
+  } while (!word_.compare_exchange_weak(word, (word & ~kStateBits) | to_word(next)));
+  return true;
 }
 
 // Whether what it sends may stay in the loop's hand.

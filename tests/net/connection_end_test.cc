@@ -110,16 +110,6 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(the_loop_can_be_asked_for_in_the_last_handlers_
   BOOST_TEST(kept->send("too late").value() != 0);
 }
 
-POLLARD_EACH_EDGE_BACKEND(a_half_closed_connection_hears_of_a_reset) {
-  Connected one(BackendCase{backend, Trigger::kEdge});
-  one.handlers.on_peer_end = [&](const TcpConnectionPtr&) { one.journal.note("peer end"); };
-  one.open();
-  one.end_peer();
-  one.until([&] { return one.journal.has("peer end"); });
-  one.reset_peer();
-  one.until_closed();
-}
-
 // A server that a channel's handler holds, say, and the channel is destroyed.
 POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_turns_end_destroys_takes_its_connections_along_at_once) {
   struct Owner {

@@ -1,5 +1,5 @@
-// What belongs to a loop (a connection's context, the handlers' captures) is destroyed in the loop's
-// thread when the connection or its owner ends, whichever thread keeps the connection itself.
+// What belongs to a loop (a connection's context, the handlers' captures) is destroyed in the
+// loop's thread when the connection or its owner ends, whichever thread keeps the connection.
 #include <any>
 #include <atomic>
 #include <cstdint>

@@ -148,17 +148,51 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(when_one_side_dies_the_other_gets_what_is_queue
   one.until([&] { return peek(one.right_peer.get()) == Meets::kData; });
   reset_connection(one.left_peer);
   BOOST_TEST(one.hear(one.right_peer, 10) == "last words");
-  one.until_end_at(one.right_peer);
+  Meets last = Meets::kNothing;
+  one.until([&] { return (last = peek(one.right_peer.get())) != Meets::kNothing; });
+  BOOST_TEST(last == Meets::kError, "a reset is passed on as a reset");
   BOOST_TEST(one.left_ended == "error: Connection reset by peer");
-  write_text(one.right_peer.get(), "into the void");
-  one.right_peer.reset();
   one.until_closed();
+  BOOST_TEST(one.right_ended == "error: Connection reset by peer");
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(reset_is_passed_on_behind_what_is_queued) {
+  constexpr std::size_t kQueued = std::size_t{8} << 20U;
+  Relayed one(backend);
+  BOOST_TEST(!one.right->send(pattern(kQueued)));
+  one.couple_them();
+  run_until_idle(one.loop);
+  reset_connection(one.left_peer);
+  std::size_t heard = 0;
+  one.until([&] {
+    heard += read_text(one.right_peer.get()).size();
+    return !one.right_ended.empty();
+  });
+  BOOST_TEST(one.right_ended == "error: Connection reset by peer");
+  BOOST_TEST(heard > 0U);
+}
+
+// What it sent is not wanted any more, but that is how its end is heard.
+POLLARD_EACH_BACKEND_AND_TRIGGER(paused_survivor_of_a_relay_resumes) {
+  Relayed one(backend, 1h);
+  one.couple_them();
+  const std::string flood(1 << 20, 'x');
+  for (int refusals = 0; refusals < 3;) {
+    if (write_some(one.right_peer.get(), flood) == 0) ++refusals;
+    run_until_idle(one.loop);
+  }
+  BOOST_TEST(one.left->above_high_water());
+  one.left->force_close();
+  one.until([&] { return !one.left_ended.empty(); });
+  end_sending(one.right_peer.get());
+  one.until_closed();
+  BOOST_TEST(one.right_ended == "local");
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(who_is_left_alone_and_stays_is_ended_after_a_while) {
   Relayed one(backend, 20ms);
   one.couple_them();
-  reset_connection(one.left_peer);
+  one.left->force_close();
   one.until_closed();
   BOOST_TEST(one.right_ended.starts_with("timeout"));
 }
