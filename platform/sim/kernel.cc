@@ -69,6 +69,12 @@ void Kernel::advance(Duration interval) {
   machine_->sleepers.wake();
 }
 
+void Kernel::let_arrive() {
+  const auto lock = look_into(*machine_);
+  while (machine_->packets_under_way > 0) machine_->clock.move_to(*machine_->clock.next());
+  machine_->sleepers.wake();
+}
+
 void Kernel::jump_wall_clock(Duration interval) {
   const auto lock = look_into(*machine_);
   machine_->clock.jump_wall_clock(interval);

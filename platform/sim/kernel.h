@@ -124,6 +124,8 @@ class Kernel {
   [[nodiscard]] MonotonicTime now() const;
   /// Lets time pass: what was to arrive until then has arrived when it returns.
   void advance(Duration interval);
+  /// Lets time pass until no packet is on its way and no acknowledgement is due.
+  void let_arrive();
   /// Moves the wall clock (CLOCK_REALTIME), forward or back, and nothing else.
   void jump_wall_clock(Duration interval);
 

@@ -35,6 +35,7 @@ struct Machine {
   const KernelOptions options;
   std::uint64_t calls = 0;
   std::uint64_t waits = 0;
+  std::uint64_t packets_under_way = 0;
   Clock clock;
   Sleepers sleepers;
   SplitMix64 random;

@@ -23,7 +23,11 @@ void after(Machine& machine, Duration delay, Happen happen) {
   if (delay <= Duration::zero()) {
     happen();
   } else {
-    machine.clock.schedule(delay, std::move(happen));
+    ++machine.packets_under_way;
+    machine.clock.schedule(delay, [&machine, happen = std::move(happen)] {
+      --machine.packets_under_way;
+      happen();
+    });
   }
 }
 
@@ -192,14 +196,14 @@ void TcpSocket::acknowledge_later(std::size_t bytes) {
   if (!acknowledges_late(machine()) || bytes == 0) return;
   owed_ += bytes;
   if (owed_ >= 2 * kSegment) return acknowledge();  // RFC 1122 4.2.3.2
-  if (owed_due_.has_value()) return;
-  owed_due_ =
-      machine().clock.schedule(machine().options.delayed_ack, [weak = std::weak_ptr(self())] {
-        const auto alive = weak.lock();
-        if (alive == nullptr) return;
-        alive->owed_due_.reset();
-        alive->acknowledge();
-      });
+  if (owed_due_) return;
+  owed_due_ = true;
+  after(machine(), machine().options.delayed_ack, [weak = std::weak_ptr(self())] {
+    const auto alive = weak.lock();
+    if (alive == nullptr) return;
+    alive->owed_due_ = false;
+    alive->acknowledge();
+  });
 }
 
 void TcpSocket::acknowledge() {

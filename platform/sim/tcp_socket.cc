@@ -270,7 +270,12 @@ void TcpSocket::closed() {
       const bool at_once = options().lingering.l_onoff != 0 && options().lingering.l_linger == 0;
       const bool unread_resets = machine().options.profile.close_with_unread_resets;
       if (at_once || (unread_resets && incoming_.size() > 0)) return send_reset();
-      return end_sending();
+      const auto peer = peer_.lock();
+      end_sending();
+      // The end tells of the room, and what the peer sends into it is answered by a reset.
+      incoming_.clear();
+      if (peer != nullptr) peer->transmit();
+      return;
     }
     case State::kFresh:
     case State::kOver: break;

@@ -129,13 +129,13 @@ class TcpSocket final : public Socket {
   std::weak_ptr<TcpSocket> peer_;
   ByteQueue outgoing_;
   ByteQueue incoming_;
-  std::size_t in_flight_ = 0;              // bytes sent, and not arrived yet
-  MonotonicTime last_arrival_{};           // of what was sent: packets don't overtake each other
-  std::size_t unacknowledged_ = 0;         // bytes sent; with KernelOptions::delayed_ack
-  std::size_t owed_ = 0;                   // bytes received, and not acknowledged yet; likewise
-  std::optional<Clock::Ticket> owed_due_;  // when they are at the latest
-  bool sending_ended_ = false;             // by us, or by a reset
-  bool receiving_ended_ = false;           // by the peer, by us, or by a reset
+  std::size_t in_flight_ = 0;       // bytes sent, and not arrived yet
+  MonotonicTime last_arrival_{};    // of what was sent: packets don't overtake each other
+  std::size_t unacknowledged_ = 0;  // bytes sent; with KernelOptions::delayed_ack
+  std::size_t owed_ = 0;            // bytes received, and not acknowledged yet; likewise
+  bool owed_due_ = false;           // an acknowledgement is scheduled
+  bool sending_ended_ = false;      // by us, or by a reset
+  bool receiving_ended_ = false;    // by the peer, by us, or by a reset
   bool end_queued_ = false;
   bool end_sent_ = false;
   bool end_received_ = false;

@@ -188,6 +188,7 @@ POLLARD_EACH_BACKEND(when_all_fail_each_is_told_with_its_error) {
   one.start({quiet, refused}, {.attempt_timeout = 10s});
   one.pass(250ms);
   one.until_tried(2);
+  run_until_idle(one.loop);
   one.pass(10s - 250ms - 1ns);
   BOOST_TEST(!one.result.has_value());
   one.pass(1ns);

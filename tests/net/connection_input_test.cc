@@ -92,6 +92,7 @@ std::vector<std::size_t> pieces_of_a_flood(const BackendCase& backend, EventLoop
                                            std::size_t wanted) {
   Connected one(backend, tcp_pair(), std::move(loop));
   static_cast<void>(platform::set_receive_buffer(one.near.get(), 1 << 20));
+  static_cast<void>(platform::set_send_buffer(one.peer.get(), 1 << 20));
   std::vector<std::size_t> pieces;
   one.handlers.on_message = [&](const TcpConnectionPtr&, Buffer& input) {
     pieces.push_back(input.size());

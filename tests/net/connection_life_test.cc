@@ -288,7 +288,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(on_message_may_end_its_connection) {
       [](Connected& one, auto deed) {
         one.handlers.on_message = [deed](const TcpConnectionPtr& it, Buffer&) { deed(it); };
       },
-      [](Connected& one) { one.say(pattern(2U << 20U)); });
+      [](Connected& one) { one.say_as_much_as_is_taken(pattern(2U << 20U)); });
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(on_peer_end_may_end_its_connection) {

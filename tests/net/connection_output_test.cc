@@ -386,23 +386,30 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(an_echo_costs_a_wait_a_receive_and_a_send) {
   constexpr std::size_t kTrips = 10'000;
   Faults faults;
   Connected one(backend);
-  one.handlers.on_message = [](const TcpConnectionPtr& it, Buffer& input) { it->send(input); };
+  std::size_t answers = 0;
+  one.handlers.on_message = [&](const TcpConnectionPtr& it, Buffer& input) {
+    it->send(input);
+    ++answers;
+  };
   one.open();
   run_until_idle(one.loop);
+  const bool at_once = loopback_delivers_at_once();
   std::map<Call, std::size_t> before;
   const Call kCounted[] = {Call::kAny, Call::kWait, Call::kRecv, Call::kAnySend, Call::kEpollCtl};
   for (const Call call : kCounted) before[call] = faults.count(call);
   for (std::size_t trip = 0; trip < kTrips; ++trip) {
     write_text(one.peer.get(), "ping");
-    while (peek(one.peer.get()) == Meets::kNothing) static_cast<void>(one.loop.run_once());
+    while (answers == trip) static_cast<void>(one.loop.run_once());
+    wait_readable(one.peer.get());  // by the kernel's own poll, which isn't counted
     BOOST_TEST_REQUIRE(read_text(one.peer.get(), 100).size() == 4U);
   }
   const auto made = [&](Call call) { return faults.count(call) - before[call]; };
-  BOOST_TEST(made(Call::kWait) == kTrips);
+  // Where an answer takes its time to arrive, the room that it leaves may be an edge of its own.
+  BOOST_TEST((made(Call::kWait) == kTrips || (!at_once && made(Call::kWait) <= 2 * kTrips)));
   BOOST_TEST(made(Call::kRecv) == kTrips);
   BOOST_TEST(made(Call::kAnySend) == kTrips);
   BOOST_TEST(made(Call::kEpollCtl) == 0U);
-  BOOST_TEST(made(Call::kAny) == 3 * kTrips);
+  BOOST_TEST(made(Call::kAny) == 2 * kTrips + made(Call::kWait));
 }
 
 }  // namespace

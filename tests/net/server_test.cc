@@ -367,6 +367,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(above_the_maximum_newcomers_are_refused) {
 // Nobody is refused, whoever accepts, and nobody waits for ever.
 POLLARD_EACH_BACKEND_AND_TRIGGER(at_the_maximum_newcomers_wait_for_room) {
   for (const Balance balance : kBalances) {
+    if (balance == Balance::kKernel && !why_no_balancing().empty()) continue;
     for (const unsigned threads : {0U, 3U}) {
       TcpServerOptions options = options_for(backend, threads, balance);
       options.max_connections = 3;

@@ -210,20 +210,26 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(limits_cost_a_busy_connection_no_clock_reading_
   Faults faults;
   Limited one(backend,
               {.first_byte = 1h, .read_idle = 1h, .write_idle = 1h, .idle = 1h, .life = 24h});
-  one.handlers.on_message = [](const TcpConnectionPtr& connection, Buffer& input) {
+  std::size_t answers = 0;
+  one.handlers.on_message = [&](const TcpConnectionPtr& connection, Buffer& input) {
     connection->send(input);
+    ++answers;
   };
   one.open();
   run_until_idle(one.loop);
+  // Where an answer takes its time to arrive, the room that it leaves may be an edge of its own.
+  const std::size_t waits_each = loopback_delivers_at_once() ? 1 : 2;
   constexpr std::size_t kMessages = 1000;
   const std::size_t clocks = faults.count(Call::kClockGettime);
   const std::size_t waits = faults.count(Call::kWait);
   for (std::size_t message = 0; message < kMessages; ++message) {
     write_text(one.peer.get(), "ping");
-    while (read_text(one.peer.get()).empty()) static_cast<void>(one.loop.run_once());
+    while (answers == message) static_cast<void>(one.loop.run_once());
+    wait_readable(one.peer.get());
+    read_text(one.peer.get());
   }
   BOOST_TEST(faults.count(Call::kClockGettime) - clocks <= kMessages / 32);
-  BOOST_TEST(faults.count(Call::kWait) - waits <= kMessages + kMessages / 32);
+  BOOST_TEST(faults.count(Call::kWait) - waits <= waits_each * kMessages + kMessages / 32);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "pollard/base/random.h"
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/io.h"
+#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/socket.h"
 #include "pollard/tests/support/faults.h"
 
@@ -40,11 +41,45 @@ EventLoopOptions with_poller(EventLoopOptions options, const BackendCase& backen
 
 }  // namespace
 
+bool loopback_delivers_at_once() {
+  const Pair pair = tcp_pair();
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    write_text(pair.near.get(), ".");
+    if (peek(pair.far.get()) == Meets::kNothing) return false;
+    read_text(pair.far.get());
+  }
+  return true;
+}
+
+namespace {
+
+// Whatever is on its way arrives. On the simulated kernel that is exact; on a real one that delivers
+// later, a wait of this length finds what is there.
+Duration let_arrive() {
+  constexpr Duration kLongEnough = 10ms;
+  if (sim::Kernel* const simulated = sim::Kernel::current()) {
+    simulated->let_arrive();
+    return Duration::zero();
+  }
+  static const bool at_once = loopback_delivers_at_once();
+  return at_once ? Duration::zero() : kLongEnough;
+}
+
+}  // namespace
+
+std::string why_no_balancing() {
+  const platform::Result made = platform::open_stream_socket(platform::Family::kIpv4);
+  const Descriptor socket(made.descriptor());
+  const platform::Result set = platform::set_reuse_port_balanced(socket.get());
+  return set.ok() ? "" : "this kernel has no balanced SO_REUSEPORT: " + set.error().message();
+}
+
 void run_until_idle(EventLoop& loop) {
   // Two turns without anything: what one turn leaves for the next is done by then.
   for (int idle = 0; idle < 2;) {
+    const Duration wait = let_arrive();
     const LoopStats before = loop.stats();
-    static_cast<void>(loop.run_once(Duration::zero()));
+    static_cast<void>(loop.run_once(wait));
     const LoopStats after = loop.stats();
     const bool did = after.events != before.events || after.tasks != before.tasks ||
                      after.timers != before.timers;
@@ -117,6 +152,16 @@ void Connected::open() {
     opened = true;
   });
   until([&] { return opened; });
+}
+
+void Connected::say_as_much_as_is_taken(std::string_view text) {
+  until([&] {
+    const platform::Result sent(
+        kernel_calls().send(peer.get(), text.data(), text.size(), platform::kSendFlags));
+    if (sent.would_block()) return false;
+    if (sent.ok()) text.remove_prefix(sent.count());
+    return !sent.ok() || text.empty();
+  });
 }
 
 void Connected::say(std::string_view text) {

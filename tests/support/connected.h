@@ -40,7 +40,14 @@ void run_until(EventLoop& loop, Done done) {
   }
 }
 
-/// Turns the loop until it has nothing left to do but to wait.
+/// Whether what is sent over the loopback interface has arrived when the call returns, as on Linux.
+/// The BSDs leave it to another thread of the kernel.
+bool loopback_delivers_at_once();
+
+/// Why several listeners of one port can't share its connections evenly here; empty where they can.
+std::string why_no_balancing();
+
+/// Turns the loop until it has nothing left to do but to wait, and nothing is on its way to it.
 void run_until_idle(EventLoop& loop);
 
 /// The loop has nothing to do, and sleeps: so long, in so many waits at the most.
@@ -74,6 +81,8 @@ class Connected {
 
   /// Sends from the peer, turning the loop while the way is full.
   void say(std::string_view text);
+  /// The same, until the connection is broken at the latest.
+  void say_as_much_as_is_taken(std::string_view text);
   /// What the peer receives, until it is so much.
   std::string hear(std::size_t count);
   /// Whatever the peer receives before the end of its stream, or an error.

@@ -25,6 +25,7 @@ struct Noted {
   const char* file;
   std::size_t line;
   const char* needs_real;
+  EachBackend::WhyNot why_not;
 };
 
 // Filled by constructors of statics, whose order among files is open.
@@ -114,6 +115,11 @@ boost::test_tools::assertion_result may_run(const Subject& subject, const Noted&
   if (reason.empty() && subject.simulated && *body.needs_real != '\0') {
     reason = std::string("the simulated kernel has no such thing: ") + body.needs_real;
   }
+  if (reason.empty() && body.why_not != nullptr) {
+    std::optional<sim::Kernel> kernel;
+    if (subject.simulated) kernel.emplace(simulated_machine());
+    reason = body.why_not();
+  }
   boost::test_tools::assertion_result runs(reason.empty());
   if (!runs) runs.message() << reason;
   return runs;
@@ -162,8 +168,8 @@ void add_missing(const std::string& name) {
 }  // namespace
 
 EachBackend::EachBackend(Backends backends, const char* name, Body body, const char* file,
-                         std::size_t line, const char* needs_real) {
-  noted().push_back({backends, name, std::move(body), file, line, needs_real});
+                         std::size_t line, const char* needs_real, WhyNot why_not) {
+  noted().push_back({backends, name, std::move(body), file, line, needs_real, why_not});
 }
 
 bool choose_profile(std::string_view name) {

@@ -43,9 +43,11 @@ enum class Backends : unsigned char {
 class EachBackend {
  public:
   using Body = std::function<void(const BackendCase&)>;
+  /// Returns why the kernel in force lacks what the body needs; empty where it has it.
+  using WhyNot = std::string (*)();
   /// `needs_real` is why it can't run on the simulated kernel; empty where it can.
   EachBackend(Backends backends, const char* name, Body body, const char* file, std::size_t line,
-              const char* needs_real = "");
+              const char* needs_real = "", WhyNot why_not = nullptr);
 };
 
 /// Runs the bodies on the simulated kernel alone, which answers like the system of that name:
@@ -81,6 +83,16 @@ void build_backend_suites();
 #define POLLARD_EACH_BACKEND_AND_TRIGGER(test_name)                                             \
   POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
                        backend_case, "")
+
+/// The same, for what not every kernel has: where `why_not` (EachBackend::WhyNot) gives a reason, the
+/// case is shown as skipped with it.
+#define POLLARD_EACH_BACKEND_AND_TRIGGER_UNLESS(test_name, why_not)                         \
+  static void test_name(const ::pollard::testing::BackendCase& backend);                    \
+  static const ::pollard::testing::EachBackend test_name##_cases(                           \
+      ::pollard::testing::Backends::kEachTrigger, #test_name,                               \
+      [](const ::pollard::testing::BackendCase& backend_case) { test_name(backend_case); }, \
+      __FILE__, __LINE__, "", why_not);                                                     \
+  static void test_name([[maybe_unused]] const ::pollard::testing::BackendCase& backend)
 
 #define POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(test_name, why)                                   \
   POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
