@@ -7,6 +7,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pollard/platform/sim/kernel.h"
@@ -109,9 +110,27 @@ BOOST_AUTO_TEST_CASE(of_the_simulated_kernel_is_that_of_the_real_one) {
   expect_equal(take_table(subjects), simulated_table(subjects));
 }
 
-BOOST_AUTO_TEST_CASE(of_kqueue_on_the_simulated_kernel_is_what_a_real_one_was_seen_to_say) {
-  const sim::Kernel kernel;
-  expect_equal(golden_table("kqueue.txt"), take_table({registered_subject("kqueue")}));
+Table table_of_profile(std::string_view name) {
+  sim::KernelOptions options;
+  options.profile = *sim::profile_named(name);
+  const sim::Kernel kernel(options);
+  return take_table(usable_subjects());
+}
+
+// Every cell of kqueue, poll and select, hints included, is what a real NetBSD kernel gave.
+BOOST_AUTO_TEST_CASE(profile_netbsd_gives_the_table_of_a_real_kernel) {
+  const Table golden = golden_table("netbsd.txt");
+  const Table seen = table_of_profile("netbsd");
+  BOOST_TEST(golden.columns == seen.columns, boost::test_tools::per_element());
+  expect_equal(golden, seen);
+}
+
+// Of these no table was taken on the system itself: a difference is a change of the profile.
+BOOST_AUTO_TEST_CASE(other_profiles_give_the_tables_that_are_kept) {
+  for (const std::string_view name : sim::profile_names()) {
+    if (name == "netbsd") continue;
+    expect_equal(golden_table("simulated/" + std::string(name) + ".txt"), table_of_profile(name));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,6 @@
 // Every test program's main: builds the suites of each backend when the program runs, for the
-// registry says which there are, and then hands over to Boost.Test. With --profile=netbsd the suites
-// run on the simulated kernel alone, as it answers there.
+// registry says which there are, and then hands over to Boost.Test. With --profile=netbsd the
+// suites run on the simulated kernel alone, as it answers there.
 #define BOOST_TEST_NO_MAIN
 #include <boost/test/unit_test.hpp>
 #include <iostream>
