@@ -1,9 +1,9 @@
-#include "pollard/tests/support/short_memory.h"
-
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 #include <utility>
+
+#include "pollard/tests/support/short_memory.h"
 
 namespace {
 
