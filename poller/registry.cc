@@ -8,6 +8,7 @@
 #include "pollard/platform/failure.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/process.h"
+#include "pollard/platform/time.h"
 #include "pollard/poller/backends.h"
 
 namespace pollard {
@@ -66,9 +67,18 @@ Finding try_pipe(Poller& poller) {
   if (const auto error = poller.wait(Duration::zero())) return failed("waiting", error);
   if (poller.next(event)) return {.reason = "it reports an empty pipe as ready"};
   constexpr std::array<std::byte, 1> kByte{};
-  if (!platform::write(write_end.get(), kByte).ok()) return {.reason = "a pipe takes no byte"};
-  if (const auto error = poller.wait(std::chrono::seconds(1))) return failed("waiting", error);
-  if (!poller.next(event) || event.token != kToken || !event.readable) {
+  const platform::Result written =
+      platform::retry_interrupted([&] { return platform::write(write_end.get(), kByte); });
+  if (!written.ok()) return {.reason = "a pipe takes no byte"};
+  // A signal may end a wait with nothing found.
+  const MonotonicTime deadline = saturating_add(platform::monotonic_now(), std::chrono::seconds(1));
+  bool found = false;
+  for (Duration left = std::chrono::seconds(1); !found && left > Duration::zero();) {
+    if (const auto error = poller.wait(left)) return failed("waiting", error);
+    found = poller.next(event);
+    left = deadline - platform::monotonic_now();
+  }
+  if (!found || event.token != kToken || !event.readable) {
     return {.reason = "it doesn't report a byte in a pipe"};
   }
   poller.remove(read_end.get());

@@ -151,7 +151,8 @@ Failures make_failures(Kind kind) {
     case Kind::kKqueue: return all_some({EMFILE, ENFILE, ENOMEM, EPERM});
     case Kind::kKevent: return joined(all_none({EINTR}), all_some({ENOMEM, EACCES, EINVAL}));
     case Kind::kPoll: return joined(failures_of_wait(), {none(EINVAL), some(EPERM)});
-    case Kind::kPollOfOne: return all_some({EINTR, EAGAIN, ENOMEM, EINVAL, EPERM});
+    case Kind::kPollOfOne:
+      return joined(all_none({EINTR}), all_some({EAGAIN, ENOMEM, EINVAL, EPERM}));
     case Kind::kPpoll: return joined(with_substitute(failures_of_wait()), {none(EINVAL)});
     case Kind::kPselect: return joined(failures_of_wait(), {some(EINVAL), some(EPERM)});
     case Kind::kPselectAtOnce:

@@ -202,6 +202,8 @@ struct Strike::State::Hook<kKind, Entry> {
     } else if constexpr (kKind == Kind::kPoll) {
       const std::tuple all(arguments...);
       return std::get<1>(all) == 1 && std::get<2>(all) == 0 ? Kind::kPollOfOne : Kind::kPoll;
+    } else if constexpr (kKind == Kind::kPpoll) {
+      return std::get<1>(std::tuple(arguments...)) == 1 ? Kind::kPollOfOne : Kind::kPpoll;
     } else if constexpr (kKind == Kind::kPselect) {
       const timespec* const timeout = std::get<4>(std::tuple(arguments...));
       const bool waits = timeout == nullptr || timeout->tv_sec != 0 || timeout->tv_nsec != 0;
