@@ -53,8 +53,14 @@ void TcpConnection::finish_shutdown() {
     return close({.kind = DisconnectReason::Kind::kError, .error = extras_->reset_passed_on});
   }
   if (shutting_down_ && sending() < Sending::kEnded) {
+    const platform::Result told = platform::shutdown_sending(socket_.get());
+    // A peer that doesn't learn of our end would wait for it. One that has reset the connection
+    // (ENOTCONN) knows, and reading reports it.
+    if (!told.ok() && !told.is(std::errc::not_connected)) {
+      enter(Sending::kBroken);
+      return close({.kind = DisconnectReason::Kind::kError, .error = told.error()});
+    }
     enter(Sending::kEnded);
-    static_cast<void>(platform::shutdown_sending(socket_.get()));
   }
   if (receiving() != Receiving::kEnded) return;
   if (output_is_dead()) {

@@ -46,7 +46,7 @@ enum class Kind : std::uint8_t {
   kKqueue,
   kKevent,
   kPoll,
-  kPollOfOne,  ///< poll of one descriptor, without waiting: may it be watched?
+  kPollOfOne,  ///< poll or ppoll of one descriptor: may it be watched?
   kPpoll,
   kPselect,
   kPselectAtOnce,  ///< pselect without waiting

@@ -201,7 +201,7 @@ struct Strike::State::Hook<kKind, Entry> {
       return operation == platform::kEpollModify ? Kind::kEpollModify : Kind::kEpollRemove;
     } else if constexpr (kKind == Kind::kPoll) {
       const std::tuple all(arguments...);
-      return std::get<1>(all) == 1 && std::get<2>(all) == 0 ? Kind::kPollOfOne : Kind::kPoll;
+      return std::get<1>(all) == 1 ? Kind::kPollOfOne : Kind::kPoll;
     } else if constexpr (kKind == Kind::kPpoll) {
       return std::get<1>(std::tuple(arguments...)) == 1 ? Kind::kPollOfOne : Kind::kPpoll;
     } else if constexpr (kKind == Kind::kPselect) {
