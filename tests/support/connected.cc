@@ -53,7 +53,7 @@ bool loopback_delivers_at_once() {
 
 namespace {
 
-// Whatever is on its way arrives. On the simulated kernel that is exact; on a real one that delivers
+// What is on its way arrives. On the simulated kernel that is exact; on a real one that delivers
 // later, a wait of this length finds what is there.
 Duration let_arrive() {
   constexpr Duration kLongEnough = 10ms;

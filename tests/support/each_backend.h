@@ -84,8 +84,8 @@ void build_backend_suites();
   POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
                        backend_case, "")
 
-/// The same, for what not every kernel has: where `why_not` (EachBackend::WhyNot) gives a reason, the
-/// case is shown as skipped with it.
+/// As POLLARD_EACH_BACKEND_AND_TRIGGER, for what not every kernel has: where `why_not`
+/// (EachBackend::WhyNot) gives a reason, the case is shown as skipped with it.
 #define POLLARD_EACH_BACKEND_AND_TRIGGER_UNLESS(test_name, why_not)                         \
   static void test_name(const ::pollard::testing::BackendCase& backend);                    \
   static const ::pollard::testing::EachBackend test_name##_cases(                           \
