@@ -122,8 +122,9 @@ POLLARD_EACH_BACKEND(a_regular_file_is_ready_or_refused_with_a_word_on_what_woul
   const std::string refusal = refusal_of(loop, file.get());
   if (refusal != "it was watched") {
     BOOST_TEST(refusal == backend + " can't watch descriptor " + number +
-                              " (pipes, sockets and terminals it can; a regular file is always "
-                              "ready, so read it): Operation not permitted");
+                              " (it watches pipes and sockets; a regular file is always ready: "
+                              "read it without waiting; poll or select may watch a device): "
+                              "Operation not permitted");
     return;
   }
   bool ready = false;
