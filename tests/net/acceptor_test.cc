@@ -102,9 +102,10 @@ POLLARD_EACH_BACKEND(a_lone_newcomer_costs_one_wait_and_one_accept) {
   Listening listening(backend);
   run_until_idle(listening.loop);
   const auto clients = listening.come(1);
+  const std::size_t accepts = faults.count(Call::kAnyAccept);
   const std::size_t waits = faults.count(Call::kWait);
   listening.until_accepted(1);
-  BOOST_TEST(faults.count(Call::kAnyAccept) == 1U);
+  BOOST_TEST(faults.count(Call::kAnyAccept) == accepts + 1);
   BOOST_TEST(faults.count(Call::kWait) == waits + 1);
   expect_no_spin(listening.loop);
 }
