@@ -27,9 +27,28 @@ constexpr std::uint64_t kMostIdling = 150;
 // From a post while the loop sleeps to its run: what a wake-up takes, and the turn it begins.
 constexpr Duration kLongestWakeUp = 2ms;
 
-sim::KernelOptions kernel_options(const Plan& plan, std::uint64_t seed) {
+// The system whose kernel is simulated: one that has the poller.
+sim::Profile choose_profile(const std::string& poller, SplitMix64& dice) {
+  std::vector<std::string_view> candidates;
+  for (const std::string_view name : sim::profile_names()) {
+    const sim::Profile profile = *sim::profile_named(name);
+    const bool lacks =
+        (poller == "epoll" && !profile.has_epoll) || (poller == "kqueue" && !profile.has_kqueue);
+    if (!lacks) candidates.push_back(name);
+  }
+  return *sim::profile_named(candidates[dice.up_to(candidates.size() - 1)]);
+}
+
+sim::KernelOptions kernel_options(const RunOptions& run, const Plan& plan) {
   sim::KernelOptions options;
-  options.seed = seed;
+  options.seed = run.seed;
+  // By dice of its own, so that a plan is the same whatever is added here.
+  SplitMix64 dice(run.seed ^ 0x70726f66696c65ULL);
+  options.profile = choose_profile(run.poller, dice);
+  if (dice.up_to(2) == 0) {
+    options.latency_jitter = std::chrono::microseconds(static_cast<int>(dice.up_to(5000)));
+  }
+  if (dice.up_to(3) == 0) options.delayed_ack = std::chrono::milliseconds(40);
   options.latency = plan.latency;
   options.send_buffer = options.receive_buffer = plan.kernel_buffer;
   return options;
@@ -349,7 +368,7 @@ Outcome run_seed(const RunOptions& options) {
   Dice dice(options.seed);
   const Plan plan = draw_plan(dice);
   std::optional<sim::Kernel> kernel;
-  if (!options.real_kernel) kernel.emplace(kernel_options(plan, options.seed));
+  if (!options.real_kernel) kernel.emplace(kernel_options(options, plan));
   sim::Faults faults(fault_options(options));
   const std::shared_ptr<void> mutation = options.mutation ? options.mutation() : nullptr;
   Outcome outcome;
