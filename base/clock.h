@@ -24,11 +24,22 @@ struct MonotonicClock {
 
 using MonotonicTime = MonotonicClock::time_point;
 
-/// `time + delay`, where a sum past the end of the time line is its end rather than an overflow:
+/// Returns `time + delay`. A sum past an end of the time line is that end rather than an overflow:
 /// Duration::max() is a common way to say "never".
 [[nodiscard]] constexpr MonotonicTime saturating_add(MonotonicTime time, Duration delay) {
-  if (time > MonotonicTime{} && delay > MonotonicTime::max() - time) return MonotonicTime::max();
-  return time + delay;
+  if (delay > Duration::zero()) {
+    return time > MonotonicTime::max() - delay ? MonotonicTime::max() : time + delay;
+  }
+  return time < MonotonicTime::min() - delay ? MonotonicTime::min() : time + delay;
+}
+
+/// Returns how long `to` is after `from`; negative when it is before. A distance that no Duration
+/// holds is the longest one in that direction.
+[[nodiscard]] constexpr Duration saturating_distance(MonotonicTime from, MonotonicTime to) {
+  constexpr MonotonicTime kOrigin{};
+  if (from < kOrigin)
+    return to > MonotonicTime::max() + (from - kOrigin) ? Duration::max() : to - from;
+  return to < MonotonicTime::min() + (from - kOrigin) ? Duration::min() : to - from;
 }
 
 }  // namespace pollard
