@@ -15,7 +15,8 @@ namespace pollard {
 class TimerQueue;
 
 /// Safe in every order of destruction: the handle may outlive its loop, and may die inside its own
-/// callback. Moved, not copied. The loop's thread.
+/// callback. Moved, not copied. While the timer is active, everything here asserts the loop's
+/// thread, the destructor and moves included; post() a task to cancel it from another thread.
 class [[nodiscard]] Timer {
  public:
   Timer() = default;
@@ -32,7 +33,9 @@ class [[nodiscard]] Timer {
 
   /// It won't happen any more; no effect when it has, or was cancelled before.
   void cancel() {
-    if (queue_ != nullptr) cancel(*std::exchange(queue_, nullptr), *record_);
+    if (queue_ == nullptr) return;
+    queue_->thread.assert_current();
+    cancel(*std::exchange(queue_, nullptr), *record_);
   }
 
   /// Whether it will happen (again).
@@ -43,6 +46,7 @@ class [[nodiscard]] Timer {
   /// that isn't active.
   void restart_at(MonotonicTime deadline) {
     if (queue_ == nullptr) return;
+    queue_->thread.assert_current();
     record_->deadline = deadline;
     if (deadline < record_->placed_at) put_forward();
   }
@@ -54,6 +58,7 @@ class [[nodiscard]] Timer {
   /// Lets it happen without a handle.
   void detach() {
     if (queue_ == nullptr) return;
+    queue_->thread.assert_current();
     queue_ = nullptr;
     record_->handle = nullptr;
   }
@@ -61,21 +66,22 @@ class [[nodiscard]] Timer {
  private:
   friend class TimerQueue;
 
-  Timer(TimerQueue& queue, TimerRecord& record) : queue_(&queue), record_(&record) {
+  Timer(TimerOwner& queue, TimerRecord& record) : queue_(&queue), record_(&record) {
     record.handle = this;
   }
   void take(Timer& other) {
     queue_ = std::exchange(other.queue_, nullptr);
     record_ = other.record_;
     if (queue_ == nullptr) return;
+    queue_->thread.assert_current();
     POLLARD_ASSERT(record_->handle == &other, "a timer and its handle know each other");
     record_->handle = this;
   }
-  static void cancel(TimerQueue& queue, TimerRecord& record);
+  static void cancel(TimerOwner& owner, TimerRecord& record);
   void put_forward();
   void replace(Timer& other);
 
-  TimerQueue* queue_ = nullptr;  // null when there is nothing to cancel
+  TimerOwner* queue_ = nullptr;  // a TimerQueue; null when there is nothing to cancel
   TimerRecord* record_ = nullptr;
 };
 

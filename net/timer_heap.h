@@ -2,6 +2,7 @@
 // 4-ary heap which holds the deadlines beside the timers, and knows the place of each.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -20,6 +21,13 @@ class TimerHeap {
   /// Room for so many, as insert() must not fail.
   void reserve(std::size_t count) {
     if (entries_.size() < count) entries_.resize(count);
+  }
+  /// Gives back the room for more than so many, of which there are no more. Throws std::bad_alloc,
+  /// and then the room stays.
+  void shrink(std::size_t count) {
+    std::vector<TimerEntry> fewer(entries_.begin(),
+                                  entries_.begin() + static_cast<std::ptrdiff_t>(count));
+    entries_.swap(fewer);
   }
   /// By `record.placed_at` and `record.order`. There is room.
   void insert(TimerRecord& record);

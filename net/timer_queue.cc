@@ -1,6 +1,7 @@
 #include "pollard/net/timer_queue.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "pollard/base/assert.h"
@@ -13,16 +14,17 @@ namespace {
 MonotonicTime next_turn(MonotonicTime deadline, Duration period, MonotonicTime now) {
   const MonotonicTime next = saturating_add(deadline, period);
   if (next > now) return next;
-  return saturating_add(next, ((now - next) / period + 1) * period);
+  return saturating_add(saturating_add(next, (now - next) / period * period), period);
 }
 
 }  // namespace
 
-void Timer::put_forward() { queue_->put_forward(*record_); }
+void Timer::put_forward() { static_cast<TimerQueue*>(queue_)->put_forward(*record_); }
 
 void Timer::replace(Timer& other) {
   if (this == &other) return;
-  TimerQueue& old_queue = *queue_;
+  queue_->thread.assert_current();
+  TimerOwner& old_queue = *queue_;
   TimerRecord& old_record = *record_;
   take(other);
   // Last: what the old task owns ends with it, and that may be the owner of this very timer.
@@ -39,22 +41,50 @@ void TimerQueue::let_go() {
   }
 }
 
-std::size_t TimerQueue::capacity() const {
-  std::size_t total = 0;
-  for (const std::vector<TimerRecord>& page : pages_) total += page.size();
-  return total;
-}
-
 // Each page is as large as all before it. A timer that was set can be moved without more memory.
 void TimerQueue::grow() {
   constexpr std::size_t kFirstPage = 16;
-  const std::size_t before = capacity();
+  const std::size_t before = capacity_;
   const std::size_t more = std::max(kFirstPage, before);
   POLLARD_ASSERT(before + more <= UINT32_MAX, "a loop has fewer than 2^32 timers");
   heap_.reserve(before + more);
   crowd_.reserve(before + more);
   std::vector<TimerRecord>& page = pages_.emplace_back(more);
   for (TimerRecord& record : page) record.next = std::exchange(free_, &record);
+  capacity_ = before + more;
+}
+
+// Asked again after half as many timers as there is memory for, as giving back takes so many steps.
+bool TimerQueue::burst_is_over() const {
+  return capacity_ > kKept && size_ < capacity_ / 8 && order_ - gave_back_at_ >= capacity_ / 2;
+}
+
+// Drops the pages behind the last one that a timer uses. The others' free records come to be used
+// from the first page on, so that more pages become free.
+void TimerQueue::give_back() {
+  POLLARD_ASSERT(!running_, "no record may be in use by a task");
+  gave_back_at_ = order_;
+  const auto is_free = [](const TimerRecord& record) {
+    return record.place == TimerRecord::Place::kFree;
+  };
+  while (capacity_ > kKept && std::ranges::all_of(pages_.back(), is_free)) {
+    capacity_ -= pages_.back().size();
+    pages_.pop_back();
+  }
+  free_ = nullptr;
+  for (auto page = pages_.rbegin(); page != pages_.rend(); ++page) {
+    for (auto record = page->rbegin(); record != page->rend(); ++record) {
+      if (is_free(*record)) record->next = std::exchange(free_, &*record);
+    }
+  }
+  try {
+    heap_.shrink(capacity_);
+    std::vector<TimerEntry> fewer;
+    fewer.reserve(capacity_);
+    crowd_.swap(fewer);
+  } catch (const std::bad_alloc&) {  // then they stay as they are
+  }
+  sorter_.give_back();
 }
 
 [[gnu::noinline]] TimerRecord& TimerQueue::grow_and_add(MonotonicTime deadline, Duration period) {
@@ -74,8 +104,13 @@ TimerRecord& TimerQueue::add_record(MonotonicTime deadline, Duration period) {
 
 // Answers its argument, so that it costs little to end with it.
 inline TimerRecord& TimerQueue::enqueue(TimerRecord& record, MonotonicTime deadline) {
-  record.placed_at = record.deadline = deadline;
   record.order = ++order_;
+  return place(record, deadline);
+}
+
+// Where its deadline and its order say.
+inline TimerRecord& TimerQueue::place(TimerRecord& record, MonotonicTime deadline) {
+  record.placed_at = record.deadline = deadline;
   const TimerWheel::Tick tick = TimerWheel::tick_of(deadline);
   if (tick <= soon_) return enqueue_soon(record);
   wheel_.insert(record, tick);
@@ -97,7 +132,9 @@ TimerRecord& TimerQueue::enqueue_soon(TimerRecord& record) {
   return record;
 }
 
-void Timer::cancel(TimerQueue& queue, TimerRecord& record) {
+void Timer::cancel(TimerOwner& owner, TimerRecord& record) {
+  TimerQueue& queue = static_cast<TimerQueue&>(owner);
+  POLLARD_ASSERT(record.place != TimerRecord::Place::kFree, "an active timer must have a record");
   record.handle = nullptr;
   --queue.size_;
   if (record.place == TimerRecord::Place::kList) {
@@ -109,11 +146,13 @@ void Timer::cancel(TimerQueue& queue, TimerRecord& record) {
     return;
   }
   queue.recycle(record);
+  if (queue.size_ == 0 && queue.capacity_ > TimerQueue::kKept && !queue.running_) queue.give_back();
 }
 
 // What the task holds may set and cancel timers while it ends.
 inline void TimerQueue::recycle(TimerRecord& record) {
   record.task = nullptr;
+  record.place = TimerRecord::Place::kFree;
   record.next = std::exchange(free_, &record);
 }
 
@@ -182,6 +221,8 @@ inline TimerLink* TimerQueue::place_for(const TimerRecord& record, TimerLink* li
 void TimerQueue::sort_in_crowd() {
   TimerLink* link = sorted_.next;
   for (const TimerEntry& entry : crowd_) {
+    POLLARD_ASSERT(entry.deadline == entry.record->placed_at,
+                   "a crowd must be sorted by its places");
     TimerLink* const place = place_for(*entry.record, link);
     if (place != nullptr) {
       entry.record->append_to(*place);  // that is, before it
@@ -227,15 +268,18 @@ void TimerQueue::run_due(MonotonicTime now) {
   }
 }
 
-// What was set meanwhile stands behind all that was due, however long its time has passed.
+// What the tasks have set for a time that had passed is sorted in now, by its own deadline and
+// order: whatever is set for the same deadline after the run comes behind it.
 void TimerQueue::end_run() {
+  POLLARD_ASSERT(crowd_.empty(), "no timer may be on its way when a run ends");
   running_ = false;
   update_soon();
   while (!meanwhile_.alone()) {
     TimerRecord& record = static_cast<TimerRecord&>(*meanwhile_.next);
     record.unlink();
-    enqueue(record, std::max(record.deadline, now_));
+    place(record, record.deadline);
   }
+  if (burst_is_over()) give_back();
 }
 
 void TimerQueue::run_task(TimerRecord& record) {

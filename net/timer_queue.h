@@ -1,5 +1,21 @@
-// The timers of one loop. Those whose time comes soon are in a heap, the others in a wheel that
-// sorts them when their time comes near. Putting off leaves a timer where it is until then.
+// The timers of one loop. An active timer is in exactly one of four containers, or its task runs:
+//
+//     add(), restart_at()
+//       | far off         | soon, few timers   | soon, many timers   | due, set by a task
+//       v                 v                    v                     v
+//     wheel_           sorted_ <--if far--> heap_               meanwhile_
+//     in buckets,      a list in order      in order            in order of setting
+//     unsorted            ^                    ^  |                  |
+//       |                 |                    |  |                  | when the run is over:
+//       |                 +--------------------+  |                  | as if added now
+//       +--> crowd_ ------+  sorted at one go     v                  v
+//        its first bucket's            run_due(): the first of sorted_ and heap_
+//        time comes near
+//
+// A timer is soon when its tick is not after soon_; while there are no more than kFew timers, each
+// new one is. "In order": by placed_at, then by the order of setting. Putting a timer off only
+// stores its deadline: it moves when the time at which it stands comes first. A timer whose place
+// in the list is many steps away goes to the heap.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +35,7 @@
 namespace pollard {
 
 /// One thread. Timers of the same deadline happen in the order in which they were set.
-class TimerQueue {
+class TimerQueue : private TimerOwner {
  public:
   TimerQueue() = default;
   ~TimerQueue();
@@ -56,8 +72,9 @@ class TimerQueue {
   [[nodiscard]] std::size_t size() const { return size_; }
   /// Whether there are none.
   [[nodiscard]] bool empty() const { return size_ == 0; }
-  /// How many it has memory for: the most that there ever were, or about twice as many.
-  [[nodiscard]] std::size_t capacity() const;
+  /// How many it has memory for: about twice as many as there were in the last burst, until that is
+  /// over and its memory given back.
+  [[nodiscard]] std::size_t capacity() const { return capacity_; }
 
  private:
   friend class Timer;
@@ -67,6 +84,7 @@ class TimerQueue {
   void put_forward(TimerRecord& record);
   void take_out(TimerRecord& record);
   TimerRecord& enqueue(TimerRecord& record, MonotonicTime deadline);
+  TimerRecord& place(TimerRecord& record, MonotonicTime deadline);
   TimerRecord& enqueue_soon(TimerRecord& record);
   [[nodiscard]] TimerRecord* first();
   [[nodiscard]] TimerRecord* first_sorted() const;
@@ -78,11 +96,15 @@ class TimerQueue {
   void run_task(TimerRecord& record);
   void end_run();
   void grow();
+  [[nodiscard]] bool burst_is_over() const;
+  void give_back();
   void recycle(TimerRecord& record);
 
   // So many are sorted one by one; for more of them the wheel pays.
   static constexpr std::size_t kFew = 16;
   static constexpr TimerWheel::Tick kAlways = INT64_MAX;
+  // Memory for so many is never given back.
+  static constexpr std::size_t kKept = 512;
 
   TimerWheel wheel_;
   TimerLink sorted_;               // those that have left the wheel
@@ -95,7 +117,9 @@ class TimerQueue {
   bool running_ = false;             // run_due() does
   TimerRecord* free_ = nullptr;      // a list by `next` alone
   std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
   std::uint64_t order_ = 0;
+  std::uint64_t gave_back_at_ = 0;  // in order_
   std::uint64_t ran_ = 0;
   std::vector<std::vector<TimerRecord>> pages_;
 };

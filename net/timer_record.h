@@ -6,11 +6,17 @@
 
 #include "pollard/base/clock.h"
 #include "pollard/base/move_function.h"
+#include "pollard/base/owner_thread.h"
 
 namespace pollard {
 
 using Task = MoveFunction<void()>;
 class Timer;
+
+/// The part of a queue that each handle of its timers asks: which thread may use them.
+struct TimerOwner {
+  OwnerThread thread;  ///< the one that made the queue
+};
 
 /// A link of a circular list; alone it is an empty one.
 struct TimerLink {
@@ -39,14 +45,15 @@ struct TimerLink {
 
 /// It doesn't move for as long as its queue lives.
 struct TimerRecord : TimerLink {
-  /// kOut: in neither, for its task is running; kEnded: and it is not to be put back.
-  enum class Place : std::uint8_t { kList, kHeap, kOut, kEnded };
+  /// kOut: in neither, for its task is running; kEnded: and it is not to be put back; kFree: no timer
+  /// uses it.
+  enum class Place : std::uint8_t { kList, kHeap, kOut, kEnded, kFree };
 
   MonotonicTime placed_at{};     ///< the deadline by which it stands in a list or in the heap
   MonotonicTime deadline{};      ///< the same or, when it has been put off meanwhile, a later one
   std::uint64_t order = 0;       ///< in which those of the same deadline happen
   std::uint32_t heap_index = 0;  ///< while it is in the heap
-  Place place = Place::kEnded;   ///< where it is
+  Place place = Place::kFree;    ///< where it is
   Timer* handle = nullptr;       ///< the user's, which is told when it ends
   Task task;                     ///< what to run
   Duration period{};             ///< of one that repeats; zero: once

@@ -15,6 +15,12 @@ class TimerSorter {
   /// By deadline, and those of one deadline by TimerRecord::order. Leaves the capacity of `crowd`.
   void sort(std::vector<TimerEntry>& crowd);
 
+  /// Frees its memory.
+  void give_back() {
+    std::vector<TimerEntry>().swap(other_);
+    std::vector<std::uint32_t>().swap(places_);
+  }
+
  private:
   void sort_by_digits(std::vector<TimerEntry>& crowd);
   void distribute(std::vector<TimerEntry>& crowd, MonotonicTime earliest, unsigned shift);

@@ -4,7 +4,9 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -144,6 +146,52 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_sorted_list_does) {
 }
 
 // By deadline, and those of one deadline in the order of setting, wherever they were meanwhile.
+// With one timer, and with so many that they don't stand in one list.
+BOOST_AUTO_TEST_CASE(equal_deadlines_happen_as_set_though_one_was_set_in_a_task_for_the_past) {
+  for (const int others : {0, 100}) {
+    TimerQueue queue;
+    std::vector<Timer> timers;
+    std::string ran;
+    for (int i = 0; i < others; ++i) timers.push_back(queue.add(time_of(1 << 30), {}, [] {}));
+    const auto set = [&](char name) {
+      timers.push_back(queue.add(time_of(40), {}, [&ran, name] { ran += name; }));
+    };
+    const Timer first = queue.add(time_of(50), {}, [&] {
+      set('a');
+      set('b');
+    });
+    queue.run_due(time_of(100));
+    BOOST_TEST(ran == "");
+    set('c');
+    BOOST_TEST((queue.next_deadline(time_of(100)) == time_of(40)));
+    queue.run_due(time_of(100));
+    BOOST_TEST(ran == "abc");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(timers_set_in_a_run_wait_for_the_next_one_however_many_there_are) {
+  for (const int count : {1, 15, 16, 17, 100, 1000}) {
+    // For a time that has passed, for that of the run, and for what lies between ticks before it.
+    for (const std::int64_t deadline : {0L, 3'000'000L, 4'998'000L, 4'999'999L, 5'000'000L}) {
+      TimerQueue queue;
+      std::vector<Timer> timers;
+      int first = 0;
+      int second = 0;
+      for (int i = 0; i < count; ++i) {
+        timers.push_back(queue.add(time_of(1000 * i), {}, [&] {
+          ++first;
+          timers.push_back(queue.add(time_of(deadline), {}, [&] { ++second; }));
+        }));
+      }
+      queue.run_due(time_of(5'000'000));
+      BOOST_TEST(first == count);
+      BOOST_TEST(second == 0);
+      queue.run_due(time_of(5'000'000));
+      BOOST_TEST(second == count);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(thousands_happen_in_order_whenever_they_were_set) {
   for (const std::uint64_t range : {10ULL, 5'000ULL, 1'000'000ULL, 60'000'000'000ULL}) {
     SplitMix64 random(range);
@@ -273,6 +321,55 @@ BOOST_AUTO_TEST_CASE(many_that_stay_are_not_in_the_way_of_the_next) {
 }
 
 // What can't be sorted in the quickest way for want of memory is sorted in another.
+// Cancelled or run, alone or beside timers that stay.
+BOOST_AUTO_TEST_CASE(memory_of_a_burst_is_given_back) {
+  for (const bool cancelled : {false, true}) {
+    for (const int staying : {0, 1, 100}) {
+      const std::size_t before = large_blocks_in_use();
+      TimerQueue queue;
+      int ran = 0;
+      std::vector<Timer> stay;
+      for (int i = 0; i < staying; ++i) {
+        stay.push_back(queue.add(time_of(1LL << 50), {}, [&] { ++ran; }));
+      }
+      for (std::int64_t now = 0; now < 3; ++now) {
+        std::vector<Timer> burst(100'000);
+        std::int64_t i = 0;
+        for (Timer& timer : burst) timer = queue.add(time_of(now + i++ % 1000), {}, [] {});
+        BOOST_TEST(large_blocks_in_use() > before);
+        if (!cancelled) queue.run_due(time_of(now + 1000));
+      }
+      const Timer last = queue.add(time_of(2000), {}, [] {});
+      queue.run_due(time_of(2000));
+      BOOST_TEST(queue.capacity() <= 512U);
+      BOOST_TEST(large_blocks_in_use() == before);
+      BOOST_TEST(queue.size() == stay.size());
+      queue.run_due(time_of(1LL << 50));
+      BOOST_TEST(ran == staying);
+    }
+  }
+}
+
+// A task may end timers, and what they hold may set more, while memory is given back.
+BOOST_AUTO_TEST_CASE(memory_is_given_back_when_the_last_timer_is_cancelled_by_what_another_held) {
+  TimerQueue queue;
+  std::vector<Timer> burst;
+  burst.reserve(5000);
+  struct EndsAll {
+    std::vector<Timer>& all;
+    ~EndsAll() { all.clear(); }
+  };
+  auto last = std::make_unique<EndsAll>(burst);
+  for (int i = 0; i < 5000; ++i) burst.push_back(queue.add(time_of(1000), {}, [] {}));
+  Timer one = queue.add(time_of(2000), {}, [last = std::move(last)] {});
+  one.cancel();
+  BOOST_TEST(queue.empty());
+  BOOST_TEST(queue.capacity() <= 1024U);
+  const Timer next = queue.add(time_of(1), {}, [] {});
+  queue.run_due(time_of(1));
+  BOOST_TEST(queue.ran() == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(a_crowd_survives_memory_that_is_short) {
   with_each_allocation_failing([](std::uint64_t which) {
     Crowd crowd(20'000, 100'000'000);

@@ -1,10 +1,17 @@
-// Memory that is short at one moment: the operators new of a test program, which can be told to
-// fail.
+// Memory that is short at one moment, and memory that is kept for ever: the operators new and
+// delete of a test program, which fail on demand and count large blocks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace pollard::testing {
+
+/// From so many bytes on a block counts in large_blocks_in_use().
+inline constexpr std::size_t kLargeBlock = 96 * std::size_t{1024};
+
+/// Returns how many bytes of the program's heap are in large blocks. Any thread.
+[[nodiscard]] std::size_t large_blocks_in_use();
 
 /// While it lives, one allocation of this thread throws std::bad_alloc: the `which`th, counted from
 /// 1. One at a time.
