@@ -26,9 +26,14 @@ std::string what_would_work(std::error_code refused) {
 
 }  // namespace
 
+struct Channel::RetiredHandler final : Retired {
+  Handler call;
+};
+
 Channel::Channel(EventLoop& loop, int fd, Interest interest, Handler handler, Trigger trigger)
-    : Watcher(loop), handler_(std::make_unique<Handler>(std::move(handler))) {
-  POLLARD_ASSERT(*handler_, "a channel without a handler would be reported to nobody");
+    : Watcher(loop), handler_(std::make_unique<RetiredHandler>()) {
+  POLLARD_ASSERT(handler, "a channel must have a handler");
+  handler_->call = std::move(handler);
   if (const std::error_code refused = watch(fd, interest, trigger)) {
     throw std::system_error(refused, std::string(loop.poller_name()) + " can't watch descriptor " +
                                          std::to_string(fd) + what_would_work(refused));
@@ -38,7 +43,7 @@ Channel::Channel(EventLoop& loop, int fd, Interest interest, Handler handler, Tr
 Channel::~Channel() {
   stop_watching();
   EventLoop* loop = loop_or_null();
-  if (loop != nullptr) loop->retire([ended = std::move(handler_)] {});
+  if (loop != nullptr) loop->retire(std::move(handler_));
 }
 
 void Channel::set_interest(Interest interest) {
@@ -47,9 +52,6 @@ void Channel::set_interest(Interest interest) {
                  "a watched descriptor can be watched for something else");
 }
 
-void Channel::on_ready(Readiness ready) {
-  const Handler& handler = *handler_;
-  handler(ready);
-}
+void Channel::on_ready(Readiness ready) { handler_->call(ready); }
 
 }  // namespace pollard

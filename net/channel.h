@@ -34,10 +34,12 @@ class Channel final : public Watcher {
   void set_interest(Interest interest);
 
  private:
+  struct RetiredHandler;
+
   void on_ready(Readiness ready) override;
 
   // Apart, so that it can outlive the Channel for as long as it runs.
-  std::unique_ptr<Handler> handler_;
+  std::unique_ptr<RetiredHandler> handler_;
 };
 
 }  // namespace pollard

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <optional>
 #include <utility>
 
@@ -59,6 +60,7 @@ class CoarseTimers {
   /// Whether there is a timer at all.
   [[nodiscard]] bool active() const { return !queue_.empty(); }
   /// How long the loop may wait, at the most.
+  /// Before each wait, also one that is not to last.
   [[nodiscard]] Duration longest_wait();
   /// After each wait: whether it found anything.
   void waited(bool found) {
@@ -66,6 +68,14 @@ class CoarseTimers {
   }
   /// Whether one was due at the last reading of the clock.
   [[nodiscard]] bool due() const { return due_; }
+  /// Returns whether those that are due may run: when everything has been handed out that was ready
+  /// when the clock was read. `more_ready`: the last wait may not have found all; `waits_for_all`:
+  /// so many find all. To be called once after each wait while there is one due.
+  [[nodiscard]] bool all_heard(bool more_ready, std::size_t waits_for_all) {
+    const bool all = !more_ready || ++full_waits_ >= waits_for_all;
+    if (all) full_waits_ = 0;
+    return all;
+  }
   /// Runs those that were.
   void run_due() {
     due_ = false;
@@ -90,14 +100,18 @@ class CoarseTimers {
   }
   static Duration slack_of(Duration delay) { return std::max(delay / kSlackFraction, kLeastSlack); }
   void read_clock(bool busy);
+  Duration advance(Duration most);
+  void adapt_budget(Duration passed);
 
   TimerQueue queue_;
   MonotonicTime now_{};               // on our time line, at the last reading
   MonotonicTime real_{};              // on the clock's
   Duration slack_ = Duration::max();  // of the shortest delay since there was none
-  Duration left_{};                   // of the slack, for the waits until the next reading
+  Duration budget_{};                 // for the waits between two readings; the slack at the most
+  Duration left_{};                   // of the budget, until the next reading
   bool busy_ = false;                 // something may have happened since
   bool due_ = false;                  // as of that reading
+  std::size_t full_waits_ = 0;        // since then, which left something ready
 };
 
 }  // namespace pollard

@@ -1,14 +1,18 @@
 #include "pollard/net/event_loop.h"
 
 #include <algorithm>
+#include <bit>
+#include <new>
 #include <string>
 
 #include "pollard/base/assert.h"
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
+#include "pollard/base/spare_memory.h"
 #include "pollard/net/connection_group.h"
 #include "pollard/net/output_queue.h"
 #include "pollard/net/wake_watcher.h"
+#include "pollard/platform/failure.h"
 #include "pollard/platform/time.h"
 
 namespace pollard {
@@ -27,21 +31,23 @@ EventLoop::EventLoop(EventLoopOptions options)
       poller_(make_poller(options.poller)),
       options_(std::move(options)),
       wake_(std::make_unique<WakeWatcher>(*this, mailbox_->wake_descriptor())) {
-  POLLARD_ASSERT(options_.busy_poll >= Duration::zero(), "nobody polls for less than no time");
+  POLLARD_ASSERT(options_.busy_poll >= Duration::zero(), "busy_poll must not be negative");
   note(kMeasure, options_.measure_turns || options_.slow_turn.callback);
   note(kBusyPoll, options_.busy_poll > Duration::zero());
-  POLLARD_ASSERT(options_.receive_buffer_bytes >= 4096, "a receive buffer is 4 KiB at least");
+  POLLARD_ASSERT(options_.receive_buffer_bytes >= 4096,
+                 "receive_buffer_bytes must be at least 4096");
 }
 
 EventLoop::~EventLoop() {
   assert_in_loop_thread();
-  POLLARD_ASSERT(!in_turn_, "a loop isn't destroyed by its own handler");
+  POLLARD_ASSERT(!in_turn_ || OwnerThread::current_is_ending(),
+                 "a loop must not be destroyed by its own handler");
   mailbox_->begin_to_close();
   wake_.reset();
   ending_ = true;  // nothing new is watched from here on
   poller_->for_each([this](int fd, Token token) {
     poller_->remove(fd);
-    watcher_of(token).registration_ = {};
+    watcher_of(token).end_registration();
     watcher_of(token).on_loop_gone();
   });
   finish_retired();
@@ -62,8 +68,8 @@ void EventLoop::dispatch(Task task) {
 class EventLoop::InTurns {
  public:
   explicit InTurns(EventLoop& loop) : loop_(loop) {
-    POLLARD_ASSERT(loop.in_loop_thread(), "a loop is run by the thread that made it");
-    POLLARD_ASSERT(!loop.in_turn_, "a loop isn't run by its own handler");
+    POLLARD_ASSERT(loop.in_loop_thread(), "a loop must be run by the thread that made it");
+    POLLARD_ASSERT(!loop.in_turn_, "a loop must not be run by its own handler");
     loop.in_turn_ = true;
   }
   InTurns(const InTurns&) = delete;
@@ -80,7 +86,7 @@ class EventLoop::InTurns {
 
 bool EventLoop::run_once(std::optional<Duration> limit) {
   const InTurns in_turns(*this);
-  return turn(limit.value_or(kNoTimeout));
+  return turn(std::max(limit.value_or(kNoTimeout), Duration::zero()));
 }
 
 // Hot: what every message passes through lies together, in few pages of the program.
@@ -100,7 +106,8 @@ bool EventLoop::run_once(std::optional<Duration> limit) {
 
 bool EventLoop::careful_turn(Duration limit) {
   now_ = {};
-  if (has(kBacklog)) finish_turn_ends();  // of what was done between the turns
+  const bool backlog = has(kBacklog);
+  if (backlog) finish_turn_ends();  // of what was done between the turns
   // What an exception left over comes first.
   if (!poller_->has_ready()) {
     const Duration rest = time_to_sleep(limit);
@@ -108,13 +115,14 @@ bool EventLoop::careful_turn(Duration limit) {
     const bool slept = busy ? busy_wait(rest) : wait(rest);
     if (has(kCoarseTimers)) coarse_timers_.waited(!slept || poller_->has_ready());
   }
-  return has(kMeasure) ? measured_work() : work();
+  if (has(kMeasure)) return measured_work(backlog);
+  return backlog ? work_with_backlog() : work();
 }
 
 // How long the wait may last.
 Duration EventLoop::time_to_sleep(Duration limit) {
-  if (has(kBacklog)) return Duration::zero();
   if (coarse_timers_.active()) limit = std::min(limit, coarse_timers_.longest_wait());
+  if (has(kBacklog)) return Duration::zero();
   if (timers_.empty()) return limit;
   const std::optional<MonotonicTime> deadline = timers_.next_deadline(now());
   return std::min(limit, std::max(*deadline - now(), Duration::zero()));
@@ -127,8 +135,39 @@ Duration EventLoop::time_to_sleep(Duration limit) {
   const bool done = poller_->wait(asleep ? limit : Duration::zero(), wait_failure_);
   if (asleep) mailbox_->awake();
   now_ = {};
-  if (!done) throw_wait_failure();
+  if (!done) [[unlikely]]
+    wait_failed(limit);
   return asleep;
+}
+
+// A shortage passes, and so does the loop's other work go on. Without a pause a processor would be
+// kept busy by failing calls.
+void EventLoop::wait_failed(Duration limit) {
+  const platform::FailureKind kind = platform::classify(platform::Operation::kWait, wait_failure_);
+  if (kind == platform::FailureKind::kTransient) return;
+  if (kind != platform::FailureKind::kShortage) {
+    throw std::system_error(wait_failure_, "waiting with " + std::string(poller_name()));
+  }
+  ++stats_.failed_waits;
+  platform::sleep_for(std::min(limit, pause_after_failed_wait()));
+}
+
+Duration EventLoop::pause_after_failed_wait() {
+  constexpr Duration kShortest = std::chrono::milliseconds(1);
+  constexpr Duration kLongest = std::chrono::milliseconds(64);
+  const bool again = last_failed_wait_ + 1 == stats_.waits;
+  last_failed_wait_ = stats_.waits;
+  pause_ = again ? std::clamp(2 * pause_, kShortest, kLongest) : kShortest;
+  if (std::has_single_bit(stats_.failed_waits)) log_failed_wait();  // when their number doubles
+  return pause_;
+}
+
+void EventLoop::log_failed_wait() const try {
+  if (!log_enabled(LogLevel::kWarning)) return;
+  log(LogLevel::kWarning,
+      "waiting with " + std::string(poller_name()) + " is tried again: " + wait_failure_.message() +
+          " (failed waits so far: " + std::to_string(stats_.failed_waits) + ")");
+} catch (const std::bad_alloc&) {  // memory may be what is short
 }
 
 // What the loop finds before it sleeps needs nobody to wake it. A clock that stands still between
@@ -145,18 +184,24 @@ bool EventLoop::busy_wait(Duration limit) {
   return wait(limit == kNoTimeout ? limit : std::max(limit - spent, Duration::zero()));
 }
 
-void EventLoop::throw_wait_failure() {
-  throw std::system_error(wait_failure_, "waiting with " + std::string(poller_name()));
-}
-
 [[gnu::always_inline]] inline bool EventLoop::work() {
   dispatch_events();
   return cares_ != 0 || mailbox_->has_mail() ? work_beyond_events() : false;
 }
 
-bool EventLoop::measured_work() {
+// What the turn before left over comes before new events. A watcher that asks for still more is
+// called in the next turn, with what was reported to it in this one.
+bool EventLoop::work_with_backlog() {
+  dispatch_continuations();
+  dispatch_events_to([](Watcher& watcher, Readiness ready) {
+    watcher.continues() ? watcher.add_to_continuation(ready) : watcher.on_ready(ready);
+  });
+  return work();
+}
+
+bool EventLoop::measured_work(bool backlog) {
   const MonotonicTime began = now();
-  const bool stopped = work();
+  const bool stopped = backlog ? work_with_backlog() : work();
   const Duration took = platform::monotonic_now() - began;
   stats_.longest_turn = std::max(stats_.longest_turn, took);
   if (options_.slow_turn.callback && took > options_.slow_turn.limit) {
@@ -167,7 +212,7 @@ bool EventLoop::measured_work() {
 }
 
 void EventLoop::update_backlog() {
-  note(kBacklog, !continuations_.empty() || !turn_end_.empty() || !tasks_to_run_.empty() ||
+  note(kBacklog, !continuations_.empty() || !turn_ends_.empty() || !tasks_to_run_.empty() ||
                      pending_ != nullptr || stop_taken_ || poller_->has_ready());
 }
 
@@ -205,24 +250,27 @@ bool EventLoop::work_beyond_events() {
     finish_retired();
     return false;
   }
-  if (!continuations_.empty()) dispatch_continuations();
   if (!timers_.empty()) {
     guarded([this] {
       if (pending_ == nullptr && *timers_.next_deadline(now()) <= now()) timers_.run_due(now());
     });
   }
-  if (coarse_timers_.due()) {
-    guarded([this] {
-      if (pending_ == nullptr) coarse_timers_.run_due();
-    });
-  }
   const bool stopped = run_tasks();
   finish_turn_ends();
+  if (coarse_timers_.due()) run_limits();
   if (pending_ != nullptr) rethrow_pending();
   if (timers_.empty()) note(kTimers, false);
   if (!coarse_timers_.active()) note(kCoarseTimers, false);
   if (has(kRetired)) finish_retired();
   return stopped;
+}
+
+// A limit is judged when everything has been heard that came before it was due, and everything sent
+// that is to be sent in this turn.
+void EventLoop::run_limits() {
+  if (pending_ != nullptr) return;
+  if (!coarse_timers_.all_heard(poller_->may_have_more(), poller_->waits_for_all())) return;
+  guarded([this] { coarse_timers_.run_due(); });
 }
 
 void EventLoop::rethrow_pending() {
@@ -232,14 +280,19 @@ void EventLoop::rethrow_pending() {
 }
 
 [[gnu::always_inline]] inline void EventLoop::dispatch_events() {
+  dispatch_events_to([](Watcher& watcher, Readiness ready) { watcher.on_ready(ready); });
+}
+
+template <class Handle>
+[[gnu::always_inline]] inline void EventLoop::dispatch_events_to(Handle handle) {
   Poller& poller = *poller_;
   for (;;) {
     try {
       while (poller.has_ready()) {
         if (pending_ != nullptr) return;
-        poller.deliver_next([this](Token token, Readiness ready) {
+        poller.deliver_next([&](Token token, Readiness ready) {
           ++stats_.events;
-          watcher_of(token).on_ready(ready);
+          handle(watcher_of(token), ready);
         });
       }
       return;
@@ -255,23 +308,19 @@ inline Watcher& EventLoop::watcher_of(Token token) {
 }
 
 void EventLoop::dispatch_continuations() {
-  std::swap(continuations_, running_continuations_);
-  for (const Continuation& continuation : running_continuations_) {
-    if (pending_ == nullptr) {
-      const std::optional<Token> token = poller_->find(continuation.registration);
-      if (!token.has_value()) continue;
-      ++stats_.events;
-      guarded([&] { watcher_of(*token).on_ready(continuation.ready); });
-    } else {
-      continuations_.push_back(continuation);
-    }
+  continuations_.begin_round();
+  while (pending_ == nullptr) {
+    const std::optional<Registration> next = continuations_.next();
+    if (!next.has_value()) return;
+    const std::optional<Token> token = poller_->find(*next);
+    if (!token.has_value()) continue;
+    ++stats_.events;
+    guarded([&] { watcher_of(*token).run_continuation(); });
   }
-  running_continuations_.clear();
 }
 
 bool EventLoop::run_tasks() {
   if (tasks_to_run_.empty() && mailbox_->has_mail()) {
-    tasks_.clear();
     stop_taken_ = mailbox_->take(tasks_) || stop_taken_;  // a run that threw may have left one
     tasks_to_run_ = tasks_;
   }
@@ -285,24 +334,35 @@ bool EventLoop::run_tasks() {
       }
     });
   }
-  if (pending_ != nullptr || !tasks_to_run_.empty()) return false;
-  return std::exchange(stop_taken_, false);
+  if (!tasks_to_run_.empty()) return false;
+  clear_and_give_back(tasks_);
+  return pending_ == nullptr && std::exchange(stop_taken_, false);
 }
 
 // Once: what these schedule again, such as a sender that never runs dry, waits for the next turn.
 void EventLoop::finish_turn_ends() {
-  std::swap(turn_end_, running_turn_end_);
-  for (const Registration registration : running_turn_end_) {
-    const std::optional<Token> token = poller_->find(registration);
-    if (token.has_value()) guarded([&] { watcher_of(*token).on_turn_end(); });
+  turn_ends_.begin_round();
+  while (const std::optional<Registration> next = turn_ends_.next()) {
+    const std::optional<Token> token = poller_->find(*next);
+    if (token.has_value()) guarded([&] { watcher_of(*token).run_turn_end(); });
   }
-  running_turn_end_.clear();
   update_backlog();
 }
 
-void EventLoop::retire(Task ended) {
+void EventLoop::retire(Task&& ended) {
+  struct RetiredTask final : Retired {
+    Task task;
+  };
+  auto retired = std::make_unique<RetiredTask>();
+  retired->task = std::move(ended);
+  retire(std::move(retired));
+}
+
+void EventLoop::retire(std::unique_ptr<Retired> ended) noexcept {
+  assert_in_loop_thread();
   if (!in_turn_) return;
-  retired_.push_back(std::move(ended));
+  ended->next_ = std::move(retired_);
+  retired_ = std::move(ended);
   note(kRetired);
 }
 
@@ -314,9 +374,9 @@ void EventLoop::finish_retired() {
       const std::shared_ptr<ConnectionGroup> group = std::move(retiring_groups_);
       retiring_groups_ = std::move(group->next_retiring_);
       group->finish_retired();
-    } else if (!retired_.empty()) {
-      const Task ended = std::move(retired_.back());
-      retired_.pop_back();
+    } else if (retired_ != nullptr) {
+      const std::unique_ptr<Retired> ended = std::move(retired_);
+      retired_ = std::move(ended->next_);
     } else {
       return;
     }
@@ -342,6 +402,7 @@ MonotonicTime EventLoop::read_clock() {
 }
 
 LoopStats EventLoop::stats() const {
+  assert_in_loop_thread();
   LoopStats stats = stats_;
   stats.wakeups = wake_->count();
   stats.events -= stats.wakeups;  // nobody's events but ours

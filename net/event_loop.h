@@ -23,6 +23,7 @@
 #include "pollard/net/timer.h"
 #include "pollard/net/timer_queue.h"
 #include "pollard/net/watcher.h"
+#include "pollard/net/watcher_list.h"
 #include "pollard/platform/huge_pages.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/registry.h"
@@ -72,12 +73,13 @@ struct EventLoopOptions {
 
 /// What a loop has done so far.
 struct LoopStats {
-  std::uint64_t turns = 0;    ///< iterations; each waits once at most, unless it polls busily
-  std::uint64_t waits = 0;    ///< waits in the kernel, and looks of EventLoopOptions::busy_poll
-  std::uint64_t events = 0;   ///< ready descriptors handed to handlers
-  std::uint64_t tasks = 0;    ///< posted tasks that ran
-  std::uint64_t timers = 0;   ///< timers that happened
-  std::uint64_t wakeups = 0;  ///< sleeps ended by another thread
+  std::uint64_t turns = 0;  ///< iterations; each waits once at most, unless it polls busily
+  std::uint64_t waits = 0;  ///< waits in the kernel, and looks of EventLoopOptions::busy_poll
+  std::uint64_t failed_waits = 0;  ///< those for which memory or descriptors were short
+  std::uint64_t events = 0;        ///< ready descriptors handed to handlers
+  std::uint64_t tasks = 0;         ///< posted tasks that ran
+  std::uint64_t timers = 0;        ///< timers that happened
+  std::uint64_t wakeups = 0;       ///< sleeps ended by another thread
   std::uint64_t stale_events = 0;  ///< events of registrations that had ended
   Duration longest_turn{};         ///< without the wait; zero unless turns are measured
   std::uint64_t slow_turns = 0;    ///< longer than EventLoopOptions::slow_turn.limit
@@ -114,7 +116,22 @@ class LoopHandle {
   std::shared_ptr<Mailbox> mailbox_;
 };
 
-/// Belongs to the thread that makes it.
+/// What EventLoop::retire() keeps until nothing of it can be running. Derive from it what is to be
+/// retired without an allocation.
+class Retired {
+ public:
+  Retired() = default;
+  virtual ~Retired() = default;
+  Retired(const Retired&) = delete;
+  Retired& operator=(const Retired&) = delete;
+
+ private:
+  friend class EventLoop;
+  std::unique_ptr<Retired> next_;
+};
+
+/// Belongs to the thread that makes it, the constant parts aside that stand first. Any other
+/// function aborts when another thread calls it.
 class EventLoop {
  public:
   /// Throws std::system_error: Error::kPollerUnknown or kPollerUnusable saying what was asked for
@@ -122,6 +139,8 @@ class EventLoop {
   explicit EventLoop(EventLoopOptions options = {});
 
   /// Connections that are left are closed with Error::kLoopGone, posted tasks are destroyed unrun.
+  /// Not in one of its own handlers, except for a loop of static storage duration that std::exit()
+  /// destroys there.
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -154,7 +173,9 @@ class EventLoop {
   // In the loop's thread.
 
   /// Serves until stop(). Throws what a handler threw, if no EventLoopOptions::on_exception takes
-  /// it, and std::system_error when waiting itself fails; in both cases it may be called again.
+  /// it, and std::system_error when waiting itself fails for good; in both cases it may be called
+  /// again. While memory or descriptors are short for a wait, it tries again after 1 to 64 ms, in
+  /// which timers and posts are late.
   void run();
 
   /// Serves one turn: waits for at most `limit` (absent: until something happens), and handles what
@@ -189,15 +210,18 @@ class EventLoop {
   [[nodiscard]] LoopStats stats() const;
 
   /// Destroys what `ended` holds when nothing of it can be running any more: at the end of the
-  /// turn, or at once between turns. For what may be destroyed by its own callback.
-  void retire(Task ended);
+  /// turn, or at once between turns. For what may be destroyed by its own callback. Throws
+  /// std::bad_alloc, and then leaves `ended` as it was.
+  void retire(Task&& ended);
+  /// Destroys `ended` at the end of the turn, or at once between turns. Needs no memory.
+  void retire(std::unique_ptr<Retired> ended) noexcept;
 
   /// What a handler threw that nobody else takes: to on_exception, or out of run() after this turn.
   void report_exception(std::exception_ptr exception);
 
   /// Aborts when called in another thread.
   void assert_in_loop_thread() const {
-    POLLARD_ASSERT(in_loop_thread(), "this belongs to the loop's thread; post() a task to it");
+    POLLARD_ASSERT(in_loop_thread(), "call this in the loop's thread; post() a task to it");
   }
 
  private:
@@ -206,11 +230,6 @@ class EventLoop {
   friend class TcpConnection;
 
   class InTurns;
-
-  struct Continuation {
-    Registration registration;
-    Readiness ready;
-  };
 
   // What a turn has to look after beside events: the everyday one asks once whether there is any.
   enum Care : std::uint8_t {
@@ -232,12 +251,18 @@ class EventLoop {
   [[nodiscard]] Duration time_to_sleep(Duration limit);
   [[nodiscard]] bool wait(Duration limit);
   [[nodiscard]] bool busy_wait(Duration limit);
-  [[noreturn, gnu::cold]] void throw_wait_failure();
+  [[gnu::cold]] void wait_failed(Duration limit);
+  [[nodiscard]] Duration pause_after_failed_wait();
+  void log_failed_wait() const;
   void update_backlog();
   bool work();
-  [[gnu::noinline]] bool measured_work();
+  [[gnu::noinline]] bool work_with_backlog();
+  [[gnu::noinline]] bool measured_work(bool backlog);
   bool work_beyond_events();
+  void run_limits();
   void dispatch_events();
+  template <class Handle>
+  void dispatch_events_to(Handle handle);
   [[noreturn]] void rethrow_pending();
   void dispatch_continuations();
   bool run_tasks();
@@ -258,16 +283,16 @@ class EventLoop {
   MonotonicTime now_{};      // of this turn; zero before somebody asks
   LoopStats stats_;
   std::error_code wait_failure_;
+  std::uint64_t last_failed_wait_ = 0;  // counted by stats_.waits
+  Duration pause_{};                    // after that one
   EventLoopOptions options_;
   TimerQueue timers_;
   CoarseTimers coarse_timers_;  // of connections' limits
-  std::vector<Continuation> continuations_;
-  std::vector<Continuation> running_continuations_;
-  std::vector<Registration> turn_end_;
-  std::vector<Registration> running_turn_end_;
-  std::vector<Task> tasks_;       // taken from the mailbox
-  std::span<Task> tasks_to_run_;  // those of them that have not run yet
-  std::vector<Task> retired_;
+  WatcherList continuations_;
+  WatcherList turn_ends_;
+  std::vector<Task> tasks_;                           // taken from the mailbox
+  std::span<Task> tasks_to_run_;                      // those of them that have not run yet
+  std::unique_ptr<Retired> retired_;                  // a list
   std::shared_ptr<ConnectionGroup> retiring_groups_;  // a list: with connections that have ended
 
   [[nodiscard]] Timer coarse_at(MonotonicTime deadline, Task task);

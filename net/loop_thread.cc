@@ -44,13 +44,21 @@ LoopThread::LoopThread(EventLoopOptions options, MoveFunction<void(EventLoop&)> 
   }
 }
 
+// Static, and destroyed by std::exit() in a handler of its own: the thread is the one that exits.
 LoopThread::~LoopThread() {
+  if (handle_->in_loop_thread()) {
+    POLLARD_ASSERT(OwnerThread::current_is_ending(),
+                   "a LoopThread must not be destroyed by its own thread");
+    thread_.detach();
+    return;
+  }
   handle_->stop();
   thread_.join();
 }
 
 void LoopThread::run_and_wait(const MoveFunction<void(EventLoop&)>& task) {
-  POLLARD_ASSERT(!handle_->in_loop_thread(), "a thread that waits for itself waits for ever");
+  POLLARD_ASSERT(!handle_->in_loop_thread(),
+                 "run_and_wait() must not be called in the loop's thread");
   std::promise<void> promise;
   std::future<void> finished = promise.get_future();
   // The promise goes along: a waiter may wake up while it is still being kept, and when the loop

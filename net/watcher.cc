@@ -23,8 +23,9 @@ std::error_code Watcher::watch(int fd, Interest interest, Trigger trigger) {
 }
 
 std::error_code Watcher::set_interest(Interest interest) {
-  if (interest == interest_ || !watching()) return {};
+  if (!watching()) return {};
   loop_->assert_in_loop_thread();
+  if (interest == interest_) return {};
   interest_ = interest;
   return loop_->poller_->modify(registration_.fd, interest);
 }
@@ -35,21 +36,57 @@ void Watcher::stop_watching_before_close() { end_watching(&Poller::remove_before
 void Watcher::end_watching(std::error_code (Poller::*remove)(int)) {
   if (!watching()) return;
   loop_->assert_in_loop_thread();
-  ((*loop_->poller_).*remove)(std::exchange(registration_, {}).fd);
+  const int fd = registration_.fd;
+  end_registration();
+  ((*loop_->poller_).*remove)(fd);
 }
 
-std::uint64_t Watcher::turn() const { return loop_->stats_.turns; }
+// What the loop's lists still have of it will be found to be over.
+void Watcher::end_registration() {
+  registration_ = {};
+  continuation_ = turn_end_ = Asked::kNo;
+  again_ = {};
+}
+
+std::uint64_t Watcher::turn() const {
+  loop_->assert_in_loop_thread();
+  return loop_->stats_.turns;
+}
 
 void Watcher::continue_next_turn(Readiness again) {
   if (!watching()) return;
-  loop_->continuations_.push_back({registration_, again});
+  loop_->assert_in_loop_thread();
+  if (!continues()) loop_->continuations_.add(registration_);
+  continuation_ = Asked::kYes;
   loop_->note(EventLoop::kBacklog);
+  add_to_continuation(again);
+}
+
+void Watcher::add_to_continuation(Readiness ready) {
+  again_.readable |= ready.readable;
+  again_.writable |= ready.writable;
+  again_.hangup |= ready.hangup;
+  again_.error |= ready.error;
+}
+
+void Watcher::run_continuation() {
+  POLLARD_ASSERT(continues(), "a watcher must have asked for its continuation");
+  continuation_ = Asked::kNo;
+  on_ready(std::exchange(again_, {}));
 }
 
 void Watcher::at_turn_end() {
   if (!watching()) return;
-  loop_->turn_end_.push_back(registration_);
+  loop_->assert_in_loop_thread();
+  if (turn_end_ == Asked::kNo) loop_->turn_ends_.add(registration_);
+  turn_end_ = Asked::kYes;
   loop_->note(EventLoop::kBacklog);
+}
+
+void Watcher::run_turn_end() {
+  POLLARD_ASSERT(turn_end_ == Asked::kYes, "a watcher must have asked for the end of the turn");
+  turn_end_ = Asked::kNo;
+  on_turn_end();
 }
 
 }  // namespace pollard

@@ -47,9 +47,12 @@ class Watcher {
 
   /// The loop's turn, counted: in two turns that follow each other it differs by one.
   [[nodiscard]] std::uint64_t turn() const;
-  /// Calls on_ready(again) in the loop's next turn, if the watcher still watches by then.
+  /// Calls on_ready() in the loop's next turn, if the watcher still watches by then: once, with all
+  /// that was asked for by then, and with what the next wait reports. Throws std::bad_alloc, and
+  /// then nothing was asked for.
   void continue_next_turn(Readiness again);
-  /// Calls on_turn_end() before the loop waits again, likewise.
+  /// Calls on_turn_end() before the loop waits again, once, if the watcher still watches by then.
+  /// Throws std::bad_alloc, and then nothing was asked for.
   void at_turn_end();
 
   /// The descriptor is ready. The watcher may be destroyed in here.
@@ -66,11 +69,25 @@ class Watcher {
   friend class EventLoop;
 
   void end_watching(std::error_code (Poller::*remove)(int fd));
+  void end_registration();
+
+  // For the loop.
+
+  [[nodiscard]] bool continues() const { return continuation_ == Asked::kYes; }
+  void add_to_continuation(Readiness ready);
+  void run_continuation();
+  void run_turn_end();
+
+  // Whether the loop's list has the present registration.
+  enum class Asked : bool { kNo, kYes };
 
   EventLoop* loop_;
   Registration registration_;
   Interest interest_ = Interest::kNone;
   Trigger trigger_ = Trigger::kLevel;
+  Asked continuation_ = Asked::kNo;
+  Asked turn_end_ = Asked::kNo;
+  Readiness again_;  // while continuation_: for on_ready()
 };
 
 }  // namespace pollard

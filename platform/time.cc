@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <thread>
 
 #include "pollard/platform/result.h"
 #include "pollard/platform/system_calls.h"
@@ -13,6 +14,12 @@ MonotonicTime monotonic_now() {
   const Result read(system_calls().clock_gettime(CLOCK_MONOTONIC, &time));
   POLLARD_ASSERT(read.ok(), "POSIX systems have a monotonic clock");
   return MonotonicTime(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
+}
+
+void sleep_for(Duration interval) {
+  if (interval <= Duration::zero()) return;
+  const Result slept(system_calls().poll(nullptr, 0, to_milliseconds_rounded_up(interval)));
+  if (!slept.ok() && !slept.interrupted()) std::this_thread::sleep_for(interval);
 }
 
 timespec to_timespec(Duration interval) {

@@ -179,6 +179,12 @@ class Poller {
   /// Returns whether next() may still have something.
   [[nodiscard]] bool has_ready() const { return cursor_ != end_; }
 
+  /// Returns whether the last wait found as much as one wait gives out, so that more may be ready.
+  [[nodiscard]] bool may_have_more() const { return batch_full(); }
+  /// Returns after how many waits everything that was ready at the first of them has been given
+  /// out, however much becomes ready in between.
+  [[nodiscard]] std::size_t waits_for_all() const { return size_ / kBatch + 1; }
+
   /// The present registration of `fd`, for a caller that wants to come back to it later, if it is
   /// still there; nobody's when there is none. O(1).
   [[nodiscard]] Registration registration(int fd) const {

@@ -570,46 +570,5 @@ POLLARD_EACH_BACKEND(the_longest_turn_is_measured_on_request_and_without_the_wai
   BOOST_TEST((loop.stats().longest_turn < 3600s));
 }
 
-// ---- Retiring
-
-POLLARD_EACH_BACKEND(what_is_retired_lives_until_the_turn_ends_or_not_at_all_between_turns) {
-  EventLoop loop({.poller = backend});
-  int calls = 0;
-  int ends = 0;
-  loop.retire(Probe(calls, ends));
-  BOOST_TEST(ends == 1);
-  loop.post([&] {
-    loop.retire(Probe(calls, ends));
-    BOOST_TEST(ends == 1);
-  });
-  loop.post([&] { BOOST_TEST(ends == 1); });
-  loop.run_once();
-  BOOST_TEST(ends == 2);
-  loop.post([&] {
-    loop.retire(Probe(calls, ends));
-    throw std::runtime_error("thrown");
-  });
-  BOOST_CHECK_THROW(loop.run(), std::runtime_error);
-  BOOST_TEST(ends == 3);
-  BOOST_TEST(calls == 0);
-}
-
-POLLARD_EACH_BACKEND(what_is_destroyed_at_the_end_of_a_turn_may_retire_more) {
-  EventLoop loop({.poller = backend});
-  int calls = 0;
-  int ends = 0;
-  struct Guard {
-    std::function<void()> at_end;
-    ~Guard() { at_end(); }
-  };
-  loop.post([&] {
-    auto guard = std::make_shared<Guard>();
-    guard->at_end = [&] { loop.retire(Probe(calls, ends)); };
-    loop.retire([guard = std::move(guard)] {});
-  });
-  loop.run_once();
-  BOOST_TEST(ends == 1);
-}
-
 }  // namespace
 }  // namespace pollard::testing
