@@ -45,8 +45,8 @@ struct TimerLink {
 
 /// It doesn't move for as long as its queue lives.
 struct TimerRecord : TimerLink {
-  /// kOut: in neither, for its task is running; kEnded: and it is not to be put back; kFree: no timer
-  /// uses it.
+  /// kOut: in neither, because its task is running; kEnded: and it is not to be put back; kFree: no
+  /// timer uses it.
   enum class Place : std::uint8_t { kList, kHeap, kOut, kEnded, kFree };
 
   MonotonicTime placed_at{};     ///< the deadline by which it stands in a list or in the heap

@@ -10,8 +10,8 @@ namespace pollard::platform {
 /// CLOCK_MONOTONIC by the system-call table. Any thread; cannot fail on a POSIX system.
 [[nodiscard]] MonotonicTime monotonic_now();
 
-/// Blocks the calling thread for `interval`: for a pause in which nothing may be waited for, because
-/// waiting has failed. By the system-call table, or by the C++ library where that fails as well.
+/// Blocks the calling thread for `interval`: for a pause after a wait that failed. By the
+/// system-call table, or by the C++ library where that fails as well.
 void sleep_for(Duration interval);
 
 /// The longest interval that is handed to a system call: Darwin and the BSDs refuse a timeout of
