@@ -106,8 +106,7 @@ bool EventLoop::run_once(std::optional<Duration> limit) {
 
 bool EventLoop::careful_turn(Duration limit) {
   now_ = {};
-  const bool backlog = has(kBacklog);
-  if (backlog) finish_turn_ends();  // of what was done between the turns
+  if (has(kBacklog)) finish_turn_ends();  // of what was done between the turns
   // What an exception left over comes first.
   if (!poller_->has_ready()) {
     const Duration rest = time_to_sleep(limit);
@@ -115,8 +114,8 @@ bool EventLoop::careful_turn(Duration limit) {
     const bool slept = busy ? busy_wait(rest) : wait(rest);
     if (has(kCoarseTimers)) coarse_timers_.waited(!slept || poller_->has_ready());
   }
-  if (has(kMeasure)) return measured_work(backlog);
-  return backlog ? work_with_backlog() : work();
+  if ((cares_ & (kMeasure | kBacklog)) == 0) return work();
+  return has(kMeasure) ? measured_work(has(kBacklog)) : work_with_backlog();
 }
 
 // How long the wait may last.
@@ -258,7 +257,10 @@ bool EventLoop::work_beyond_events() {
   const bool stopped = run_tasks();
   finish_turn_ends();
   if (coarse_timers_.due()) run_limits();
-  if (pending_ != nullptr) rethrow_pending();
+  if (pending_ != nullptr) {
+    stop_taken_ = stop_taken_ || stopped;  // for the next run
+    rethrow_pending();
+  }
   if (timers_.empty()) note(kTimers, false);
   if (!coarse_timers_.active()) note(kCoarseTimers, false);
   if (has(kRetired)) finish_retired();

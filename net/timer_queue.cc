@@ -134,7 +134,6 @@ TimerRecord& TimerQueue::enqueue_soon(TimerRecord& record) {
 
 void Timer::cancel(TimerOwner& owner, TimerRecord& record) {
   TimerQueue& queue = static_cast<TimerQueue&>(owner);
-  POLLARD_ASSERT(record.place != TimerRecord::Place::kFree, "an active timer must have a record");
   record.handle = nullptr;
   --queue.size_;
   if (record.place == TimerRecord::Place::kList) {

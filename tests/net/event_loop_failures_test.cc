@@ -178,6 +178,32 @@ POLLARD_EACH_BACKEND(handlers_that_are_continued_and_throw_end_one_run_each) {
   BOOST_TEST(calls == 3);
 }
 
+// Throws at the end of each turn for which it was asked.
+class ThrowerAtTurnEnd final : public Watcher {
+ public:
+  ThrowerAtTurnEnd(EventLoop& loop, int fd) : Watcher(loop) {
+    BOOST_TEST_REQUIRE(!watch(fd, Interest::kNone, Trigger::kLevel));
+  }
+  using Watcher::at_turn_end;
+
+ private:
+  void on_ready(Readiness) override {}
+  void on_turn_end() override { throw std::runtime_error("thrown"); }
+};
+
+POLLARD_EACH_BACKEND(a_stop_is_kept_when_the_end_of_its_turn_throws) {
+  EventLoop loop({.poller = backend});
+  const Pair pair = socket_pair();
+  ThrowerAtTurnEnd thrower(loop, pair.near.get());
+  loop.post([&] { thrower.at_turn_end(); });
+  loop.stop();
+  BOOST_CHECK_THROW(loop.run(), std::runtime_error);
+  bool ran = false;
+  loop.post([&] { ran = true; });
+  loop.run();
+  BOOST_TEST(ran);
+}
+
 // ---- Failures
 
 POLLARD_EACH_BACKEND(a_wait_that_fails_ends_the_run_and_names_the_poller) {
