@@ -1,5 +1,3 @@
-#include "pollard/tests/support/short_memory.h"
-
 #include <array>
 #include <atomic>
 #include <cstddef>
