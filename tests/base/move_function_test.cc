@@ -247,6 +247,22 @@ BOOST_AUTO_TEST_CASE(an_exception_passes_through) {
   BOOST_CHECK_THROW(throws(), std::runtime_error);
 }
 
+// At every other place of eight bytes, memory inside of the function would not do for them.
+BOOST_AUTO_TEST_CASE(captures_keep_their_alignment_wherever_the_function_lies) {
+  struct alignas(16) Wide {
+    char bytes[16] = {};
+  };
+  struct Shifted {
+    void* shift = nullptr;
+    MoveFunction<std::uintptr_t()> function;
+  };
+  std::array<Shifted, 4> all;
+  for (Shifted& one : all) {
+    one.function = [wide = Wide()] { return reinterpret_cast<std::uintptr_t>(&wide); };
+    BOOST_TEST(one.function() % alignof(Wide) == 0U);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
