@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pollard/platform/io.h"
+#include "pollard/platform/kqueue.h"
 #include "pollard/platform/socket.h"
 #include "pollard/tests/conformance/promises.h"
 #include "pollard/tests/conformance/trial.h"
@@ -95,7 +96,7 @@ void a_reset_is_readable_and_writable(Trial& trial) {
     trial.at("interest " + std::string(to_string(interest)));
     Watch watch(trial);
     Pair pair = tcp_pair();
-    fill(pair.near.get());  // so that writable means the reset
+    fill_for_good(pair.near.get());  // so that writable means the reset
     watch.add(pair.near, interest);
     reset_connection(pair.far);
     watch.await(pair.near, masked(kBothWays, interest));
@@ -154,6 +155,23 @@ void a_pipe_whose_writer_is_gone_is_readable(Trial& trial) {
   }
 }
 
+// Asks the kernel's own kqueue: on NetBSD and OpenBSD a full pipe that is watched for writing
+// reports nothing when its reader closes (docs/systems.md), which no user of it can mend.
+bool kqueue_hides_the_end_of_a_full_pipe() {
+  const platform::SystemCalls& kernel = kernel_calls();
+  const Descriptor queue(kernel.kqueue());
+  if (!queue) return false;
+  Pipe pipe = open_pipe();
+  fill(pipe.write.get());
+  const platform::KernelEvent change =
+      platform::make_change(pipe.write.get(), platform::kFilterWrite, platform::kEventAdd, 0);
+  const timespec at_once{};
+  if (kernel.kevent(queue.get(), &change, 1, nullptr, 0, &at_once) < 0) return false;
+  pipe.read.reset();
+  platform::KernelEvent event{};
+  return kernel.kevent(queue.get(), nullptr, 0, &event, 1, &at_once) == 0;
+}
+
 void a_pipe_whose_reader_is_gone_is_writable(Trial& trial) {
   Watch watch(trial);
   Pipe pipe = open_pipe();
@@ -161,6 +179,9 @@ void a_pipe_whose_reader_is_gone_is_writable(Trial& trial) {
   watch.add(pipe.write, Interest::kWrite);
   watch.expect(pipe.write, kNothing, "a full pipe");
   pipe.read.reset();
+  if (watch.collect().empty() && kqueue_hides_the_end_of_a_full_pipe()) {
+    throw NotSupported("the kqueue of this kernel tells nothing of a full pipe's reader");
+  }
   watch.expect(pipe.write, kWritable, "a pipe that nobody reads");
 }
 
@@ -201,7 +222,7 @@ void an_end_is_one_edge_for_those_who_want_one_direction(Trial& trial) {
       trial.at(std::string(kind_of(tcp)) + ", interest " + std::string(to_string(interest)));
       Watch watch(trial);
       Pair pair = pair_of(tcp);
-      fill(pair.near.get());
+      fill_for_good(pair.near.get());
       watch.add(pair.near, interest, Trigger::kEdge);
       if (tcp) {
         reset_connection(pair.far);

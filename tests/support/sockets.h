@@ -78,6 +78,8 @@ void write_text(int fd, std::string_view text);
 
 /// Sends until nothing more fits; how much did.
 std::size_t fill(int fd);
+/// The same, until it stays full: where what is sent arrives later, that makes room again.
+std::size_t fill_for_good(int fd);
 
 /// Receives what is there now, up to `most` bytes: empty at the end of the stream, or if there is
 /// nothing yet, or after an error.
