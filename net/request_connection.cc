@@ -140,8 +140,17 @@ void RequestConnection::finish(Duration limit) {
   queue_if_idle(std::move(lock));
 }
 
+// Whether an end now would cut an answer off. What a handler in another thread has written is not
+// known here, so it counts; one that waits has handed all over.
+bool RequestConnection::has_output() const {
+  if (!outgoing_.empty()) return true;
+  if (in_handler()) return writer_.size() > 0;
+  return work_ == Work::kRunning && awaited_.input == 0 && awaited_.output == 0;
+}
+
 void RequestConnection::want(Ending how) {
   if (ending_ >= how) return;
+  if (how == Ending::kForceCloseWanted && has_output()) loses_output_ = true;
   enter(how);
   want_attention();
 }

@@ -72,7 +72,8 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   /// Ends the connection when what was written has left, by a handler that runs now, too. No more
   /// requests are handled, and a handler that waits for input is told of the end.
   void close();
-  /// Ends it now. What was written may be lost.
+  /// Ends it now. What was written may be lost; then the peer gets a reset, as it does when a
+  /// handler is writing in another thread.
   void force_close();
   /// As close(), for a peer that broke the protocol: on_disconnect is told Kind::kError and `why`.
   void fail(std::error_code why);
@@ -166,6 +167,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void received(Buffer& input);
   void peer_ended();
   void output_left();
+  [[nodiscard]] bool owes_output() const;
   void gone(DisconnectReason reason);
   void attend();
   [[nodiscard]] Buffer take_sendable();
@@ -206,6 +208,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   void fail_by_exception();
   void stop_requests();
   void want(Ending how);
+  [[nodiscard]] bool has_output() const;
   void want_attention();
   void attend_soon(Lock lock);
   void attend_soon_or_fail(Lock lock);
@@ -245,6 +248,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   Input input_ = Input::kOpen;
   Ending ending_ = Ending::kOpen;
   Attention attention_ = Attention::kNone;  // the loop's
+  bool loses_output_ = false;               // by a close by force
   bool news_ = false;  // there is a reason to call on_request: input, its end, or progress
   std::uint8_t paused_ = 0;
   BlockList incoming_;

@@ -44,6 +44,12 @@ void RequestConnection::output_left() {
   changed_.notify_one();
 }
 
+// A close by force has decided it. Any other end finds what waits here, or a handler that writes.
+bool RequestConnection::owes_output() const {
+  const Lock lock(mutex_);
+  return loses_output_ || (ending_ < Ending::kForceCloseWanted && has_output());
+}
+
 void RequestConnection::gone(DisconnectReason reason) {
   // A limit of ours is no deed of the peer's.
   const bool by_peer = reason.kind == Kind::kPeer ||
@@ -87,7 +93,9 @@ void RequestConnection::attend() {
     if (wanted == Ending::kForceCloseWanted) return tcp_->force_close();
     if (!output.empty()) static_cast<void>(tcp_->send(output));  // or its end is on its way to us
   } catch (const std::bad_alloc&) {                              // a part of an answer is lost
-    if (lock.owns_lock()) lock.unlock();
+    if (!lock.owns_lock()) lock.lock();
+    loses_output_ = true;
+    lock.unlock();
     return fail_by_exception();
   }
   if (reading_changes && read) tcp_->resume_reading();

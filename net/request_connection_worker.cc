@@ -164,8 +164,8 @@ void RequestConnection::guarded(Call call) {
   try {
     call();
   } catch (...) {
-    writer_.output_.clear();  // half of an answer
-    fail_by_exception();
+    fail_by_exception();  // while the half of an answer is there: the peer is told by a reset
+    writer_.output_.clear();
     group_->report(*this, std::current_exception());
   }
 }

@@ -57,6 +57,11 @@ ConnectionHandlers RequestGroup::connection_handlers() {
           [](const TcpConnectionPtr& tcp) {
             if (RequestConnectionPtr* connection = find(tcp)) (*connection)->output_left();
           },
+      .owes_output =
+          [](const TcpConnectionPtr& tcp) {
+            const RequestConnectionPtr* connection = find(tcp);
+            return connection != nullptr && (*connection)->owes_output();
+          },
   };
 }
 

@@ -9,9 +9,9 @@
 // on.
 //
 // When does a connection close, with which reason, and what does the peer see last? Whatever the
-// reason: output that was accepted by send() and has not reached the kernel is lost, and then the
-// peer gets a reset (RST, RFC 9293 3.5.2), so that it can't take the truncated stream for a
-// complete one. A Unix-domain socket has no reset: its peer sees the end of the stream.
+// reason: output that was accepted by send() and has not reached the kernel is lost, and so is what
+// ConnectionHandlers::owes_output says that the user still has. Then the peer gets a reset (RST, RFC
+// 9293 3.5.2), so that it can't take the truncated stream for a complete one. A Unix-domain socket has no reset: its peer sees the end of the stream.
 //
 //     what ends it                                reason                 the peer sees
 //     --------------------------------------------------------------------------------------
@@ -418,6 +418,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   [[nodiscard]] bool has_output() const { return output_ != nullptr && !output_->empty(); }
   [[nodiscard]] bool output_is_dead() const { return extras_ != nullptr && extras_->output_error; }
   [[nodiscard]] bool loses_output() const;
+  [[nodiscard]] bool owner_owes_output() const;
   void finish_shutdown();
   void begin_shutdown();
   void update_interest();

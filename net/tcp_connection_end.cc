@@ -186,9 +186,18 @@ void TcpConnection::run_last(const Task& call) {
   }
 }
 
-// What send() has accepted and the kernel has not: the peer must not take what it got for all.
+// What send() has accepted and the kernel has not, and what the user still has: the peer must not
+// take what it got for all.
 bool TcpConnection::loses_output() const {
-  return answer_size() > 0 || has_output() || sent_from_afar() || sending() == Sending::kBroken;
+  return answer_size() > 0 || has_output() || sent_from_afar() || sending() == Sending::kBroken ||
+         owner_owes_output();
+}
+
+bool TcpConnection::owner_owes_output() const try {
+  return announced_ && handlers().owes_output && handlers().owes_output(self_);
+} catch (...) {
+  if (EventLoop* loop = loop_or_null()) loop->report_exception(std::current_exception());
+  return true;
 }
 
 void TcpConnection::close(DisconnectReason reason) {
