@@ -60,7 +60,8 @@ struct Row {
 //   send       sendfile's EIO and EOVERFLOW concern this file, so this connection.
 //   receive
 //   wait       EAGAIN is macOS' way to say that poll(2) and select(2) lack memory.
-//   watch      EPERM is epoll's way to refuse regular files.
+//   watch      EPERM is epoll's way to refuse regular files. No registration makes a descriptor, so
+//              EMFILE is a backend's word for a number that its mechanism can't name (select).
 //   resolve    What getaddrinfo(3) met on its way to the name server.
 constexpr FailureKind T = FailureKind::kTransient;
 constexpr FailureKind P = FailureKind::kPeer;
@@ -80,8 +81,8 @@ constexpr Row kRows[] = {
     {EALREADY, /*         */ {P, T, P, P, X, X, P}},
     {ENOMEM, /*           */ {S, S, S, S, S, S, S}},
     {ENOBUFS, /*          */ {S, S, S, S, S, S, S}},
-    {EMFILE, /*           */ {S, S, S, S, S, S, S}},
-    {ENFILE, /*           */ {S, S, S, S, S, S, S}},
+    {EMFILE, /*           */ {S, S, S, S, S, X, S}},
+    {ENFILE, /*           */ {S, S, S, S, S, X, S}},
     {ENOSPC, /*           */ {P, S, P, P, S, S, P}},
     {kNoStreams, /*       */ {P, S, S, S, S, S, S}},
     {kQueueFull, /*       */ {P, S, S, S, S, S, S}},

@@ -54,10 +54,8 @@ Poller::Poller(std::string_view name, PollerCapabilities capabilities)
 
 Poller::~Poller() = default;
 
-// EMFILE is no shortage: no change makes a descriptor, so it is a backend's word for a number that
-// its mechanism can't name (select).
 bool Poller::may_pass(std::error_code refused) {
-  if (!refused || refused == std::errc::too_many_files_open) return false;
+  if (!refused) return false;
   const auto kind = platform::classify(platform::Operation::kWatch, refused);
   return kind == platform::FailureKind::kShortage || kind == platform::FailureKind::kTransient;
 }
