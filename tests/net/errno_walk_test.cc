@@ -3,6 +3,8 @@
 // kernel. The witness talks over a connection that was there before; the subject connects while
 // calls fail. The promises: no spin, one failure harms one connection at the most, the loop goes
 // on, the reported reason is the errno, and what may be tried again is.
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
@@ -230,14 +232,40 @@ bool is_reported(const Walked& walked, FailureKind kind, int error) {
   return walked.call == Call::kConnect && kind != FailureKind::kTransient;
 }
 
+// Says that the listener's number is not the listener's any more. That must be so, closed behind
+// the library's back: while the kernel had the listener, no other could have its address.
+class LostListener {
+ public:
+  LostListener(Faults& faults, int error, std::size_t times) : left_(times) {
+    faults.replace<&platform::SystemCalls::accept4>(
+        [this, &faults, error](int fd, sockaddr* address, socklen_t* size, int flags) {
+          const platform::SystemCalls& kernel = faults.underlying();
+          if (left_ == 0) return kernel.accept4(fd, address, size, flags);
+          if (left_ != kForever) --left_;
+          BOOST_TEST(kernel.close(fd) == 0);
+          return -error;
+        });
+  }
+  void restore() { left_ = 0; }
+
+ private:
+  std::size_t left_;
+};
+
 void walk_one(const BackendCase& backend, const Walked& walked, int error, std::size_t times) {
   const FailureKind kind =
       walked.operation ? platform::classify(*walked.operation, {error, std::system_category()})
                        : FailureKind::kPeer;
   Scene scene(backend);
-  scene.faults.fail(walked.call, error, {.times = times});
+  std::optional<LostListener> lost;
+  if (walked.operation == Operation::kAccept && (error == EBADF || error == ENOTSOCK)) {
+    lost.emplace(scene.faults, error, times);
+  } else {
+    scene.faults.fail(walked.call, error, {.times = times});
+  }
   scene.act();
   scene.faults.restore(walked.call);
+  if (lost.has_value()) lost->restore();
   BOOST_TEST(scene.most_waits <= kMostWaits, "the loop spins");
   if (scene.thrown) {
     BOOST_TEST(may_end_run(walked, kind), "run() ended: " << scene.thrown.message());
@@ -270,11 +298,13 @@ void walk_one(const BackendCase& backend, const Walked& walked, int error, std::
 }
 
 // A kernel that says "ready" and "not yet" for ever, or that goes on with a connect that was never
-// made, contradicts itself; no promise covers it.
+// made, contradicts itself; no promise covers it. A loop that each signal wakes turns as often as
+// there are signals.
 bool is_contradiction(const Walked& walked, int error, std::size_t times) {
   if (walked.call == Call::kConnect) return error == EINTR || error == EINPROGRESS;
   if (walked.call == Call::kGetpeername) return error == ENOTCONN;
-  if (walked.operation == Operation::kWait || times == 1) return false;
+  if (times == 1) return false;
+  if (walked.operation == Operation::kWait) return error == EINTR;  // signals without an end
   return error == EINTR || error == EAGAIN;
 }
 
