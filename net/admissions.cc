@@ -1,9 +1,5 @@
 #include "pollard/net/admissions.h"
 
-#include <exception>
-
-#include "pollard/base/log.h"
-
 namespace pollard {
 
 Admissions::Ticket Admissions::try_admit() {
@@ -27,11 +23,8 @@ void Admissions::begin_draining() {
   if (count_.load() == 0) call(on_empty_);
 }
 
-// An end can't be refused. Without memory for a post it is at least said.
-void Admissions::call(const Task& task) noexcept try {
+void Admissions::call(const Task& task) noexcept {
   if (task) task();
-} catch (const std::exception&) {
-  log(LogLevel::kError, "no memory to say that a server's connection has ended");
 }
 
 }  // namespace pollard

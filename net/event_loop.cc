@@ -337,8 +337,17 @@ bool EventLoop::run_tasks() {
     });
   }
   if (!tasks_to_run_.empty()) return false;
+  if (mailbox_->has_notices()) run_notices();
   clear_and_give_back(tasks_);
   return pending_ == nullptr && std::exchange(stop_taken_, false);
+}
+
+// One that posts itself again, here or in another thread, is rare, and ends soon.
+void EventLoop::run_notices() {
+  while (const std::shared_ptr<Notice> notice = mailbox_->take_notice()) {
+    ++stats_.tasks;
+    guarded([&] { (*notice)(); });
+  }
 }
 
 // Once: what these schedule again, such as a sender that never runs dry, waits for the next turn.

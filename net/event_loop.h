@@ -98,6 +98,8 @@ class LoopHandle {
   bool post_counted(Task task, std::atomic<std::uint64_t>& counter, std::uint64_t step) const {
     return mailbox_->post_counted(std::move(task), counter, step);
   }
+  /// Posts a call that was made before, which needs no memory; no effect when the loop is gone.
+  void post(const std::shared_ptr<Notice>& notice) const noexcept { mailbox_->post(notice); }
   /// As EventLoop::stop(); no effect when the loop is gone.
   void stop() const { mailbox_->stop(); }
   /// Whether the loop is still there; one that ends takes no posts any more.
@@ -266,6 +268,7 @@ class EventLoop {
   [[noreturn]] void rethrow_pending();
   void dispatch_continuations();
   bool run_tasks();
+  [[gnu::noinline]] void run_notices();
   void finish_turn_ends();
   void finish_retired();
   [[nodiscard]] static Watcher& watcher_of(Token token);

@@ -32,6 +32,18 @@ bool Mailbox::post_counted(Task&& task, std::atomic<std::uint64_t>& counter, std
   return true;
 }
 
+void Mailbox::post(const std::shared_ptr<Notice>& notice) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || notice->posted_) return;
+    notice->posted_ = true;
+    (notices_ == nullptr ? notices_ : last_notice_->next_) = notice;
+    last_notice_ = notice.get();
+    note_mail();
+  }
+  wake_if_asleep();
+}
+
 // Out of line, and said to the compiler: then a post needs few registers, which it would have to
 // save.
 void Mailbox::make_room() { tasks_.reserve(std::max<std::size_t>(16, 2 * tasks_.capacity())); }
@@ -64,15 +76,30 @@ inline void Mailbox::wake_if_asleep() {
 bool Mailbox::take(std::vector<Task>& tasks) {
   const std::lock_guard lock(mutex_);
   std::swap(tasks, tasks_);
+  notices_taken_ = notices_ != nullptr;
   has_mail_.store(false, std::memory_order_relaxed);
   return std::exchange(stop_, false);
 }
 
+std::shared_ptr<Notice> Mailbox::take_notice() {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<Notice> first = std::move(notices_);
+  if (first == nullptr) {
+    notices_taken_ = false;
+    return nullptr;
+  }
+  notices_ = std::move(first->next_);
+  first->posted_ = false;
+  return first;
+}
+
 void Mailbox::close() {
   std::vector<Task> unwanted;  // destroyed after the lock is gone: a destructor may post again
+  std::shared_ptr<Notice> unheard;
   const std::lock_guard lock(mutex_);
   closed_ = true;
   std::swap(unwanted, tasks_);
+  std::swap(unheard, notices_);
 }
 
 }  // namespace pollard

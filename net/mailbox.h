@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "pollard/base/light_mutex.h"
@@ -14,6 +16,25 @@
 namespace pollard {
 
 using Task = MoveFunction<void()>;
+
+/// A call that is made once, and can then be posted without memory, again and again: for what must
+/// not get lost. Posts of one that has not run yet are one.
+class Notice {
+ public:
+  /// `call` runs in the thread of the loop that the notice is posted to. One loop only.
+  explicit Notice(Task call) : call_(std::move(call)) {}
+  Notice(const Notice&) = delete;
+  Notice& operator=(const Notice&) = delete;
+
+  /// The loop's thread.
+  void operator()() const { call_(); }
+
+ private:
+  friend class Mailbox;
+  const Task call_;
+  std::shared_ptr<Notice> next_;  // these two belong to the mailbox, under its mutex
+  bool posted_ = false;
+};
 
 /// Any thread, but for what is marked as the loop's.
 class Mailbox {
@@ -29,6 +50,10 @@ class Mailbox {
   /// As post(); adds `step` to `counter` when nothing can fail any more, and before the loop can
   /// take the task. When it throws or returns false, the counter is as it was.
   bool post_counted(Task&& task, std::atomic<std::uint64_t>& counter, std::uint64_t step);
+
+  /// Posts what needs no memory for it. It runs behind what was posted before; never, when the loop
+  /// is gone.
+  void post(const std::shared_ptr<Notice>& notice) noexcept;
 
   /// Ends the present run of the loop, or the next one. Kept until a run has ended by it.
   void stop();
@@ -62,6 +87,11 @@ class Mailbox {
   /// which case everything posted before that stop is in `tasks`.
   [[nodiscard]] bool take(std::vector<Task>& tasks);
 
+  /// Whether there was a notice when take() was called.
+  [[nodiscard]] bool has_notices() const { return notices_taken_; }
+  /// The next notice, in the order of the posts; null when there is none any more.
+  [[nodiscard]] std::shared_ptr<Notice> take_notice();
+
   /// The loop ends: open() is false from now on. What is still posted is destroyed by close(), in
   /// the loop's thread.
   void begin_to_close() { open_.store(false, std::memory_order_release); }
@@ -76,6 +106,9 @@ class Mailbox {
 
   LightMutex mutex_;
   std::vector<Task> tasks_;
+  std::shared_ptr<Notice> notices_;
+  Notice* last_notice_ = nullptr;
+  bool notices_taken_ = false;  // the loop's
   bool stop_ = false;
   bool closed_ = false;
   std::atomic<bool> open_{true};

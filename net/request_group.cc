@@ -151,6 +151,7 @@ void RequestGroup::finish_all(Duration limit, Task on_empty) {
   std::vector<RequestConnectionPtr> all;
   {
     const std::lock_guard lock(mutex_);
+    all.reserve(open_.size());  // before anything has happened
     finishing_ = true;
     for (RequestConnection* connection : open_) {
       // One that ends in this moment needs no help.
@@ -158,7 +159,13 @@ void RequestGroup::finish_all(Duration limit, Task on_empty) {
     }
     if (!open_.empty()) on_empty_ = std::exchange(on_empty, {});
   }
-  for (const RequestConnectionPtr& connection : all) connection->finish(limit);
+  for (const RequestConnectionPtr& connection : all) {
+    try {
+      connection->finish(limit);
+    } catch (const std::bad_alloc&) {  // of this one: the others end in good order
+      connection->fail_by_exception();
+    }
+  }
   if (on_empty) on_empty();
 }
 

@@ -64,11 +64,10 @@ void RequestServer::Core::stop_gracefully(Duration limit, Task done) {
   when_ended_ = std::move(done);
   ending_ = true;
   server_.stop_listening();
-  group_->finish_all(limit, [handle = handle_, core = weak_from_this()] {
-    handle.post([core] {
-      if (const auto keep = core.lock()) keep->finish_gracefully();
-    });
+  auto notice = std::make_shared<Notice>([core = weak_from_this()] {
+    if (const auto keep = core.lock()) keep->finish_gracefully();
   });
+  group_->finish_all(limit, [handle = handle_, notice] { handle.post(notice); });
 }
 
 void RequestServer::Core::finish_gracefully() {

@@ -86,20 +86,17 @@ void ServerRun::close_door(Door& door) {
 }
 
 void ServerRun::start() {
-  admissions_ = std::make_shared<Admissions>(
-      setup_.options.max_connections,
-      [handle = setup_.handle, run = weak_from_this(),
-       waits = setup_.options.when_full == WhenFull::kWait] {
-        if (!waits) return;
-        handle.post([run] {
-          if (const auto keep = run.lock()) keep->make_room();
-        });
-      },
-      [handle = setup_.handle, run = weak_from_this()] {
-        handle.post([run] {
-          if (const auto keep = run.lock()) keep->drained();
-        });
-      });
+  // The end of a connection can't be refused, so what it leads to needs no memory.
+  const auto notify = [this](void (ServerRun::*what)()) {
+    return
+        [handle = setup_.handle, notice = std::make_shared<Notice>([run = weak_from_this(), what] {
+                                   if (const auto keep = run.lock()) ((*keep).*what)();
+                                 })] { handle.post(notice); };
+  };
+  const bool waits = setup_.options.when_full == WhenFull::kWait;
+  admissions_ = std::make_shared<Admissions>(setup_.options.max_connections,
+                                             waits ? Task(notify(&ServerRun::make_room)) : Task(),
+                                             notify(&ServerRun::drained));
   setup_.counts.set_admissions(admissions_);
   // The group may outlive this run: a connection that has stopped the server is still ending.
   base_group_->set_on_closed([admissions = admissions_] { admissions->leave(nullptr); });
@@ -120,6 +117,9 @@ void ServerRun::start_shard() {
     };
   }
   auto shard = std::make_unique<Shard>();
+  shard->room = std::make_shared<Notice>([run = weak_from_this(), shard = shard.get()] {
+    if (const auto keep = run.lock()) keep->let_in(shard);
+  });
   shard->thread = std::make_unique<LoopThread>(std::move(options), [&](EventLoop& loop) {
     shard->group =
         std::make_shared<ConnectionGroup>(loop, setup_.handlers, setup_.options.connection);
@@ -217,12 +217,8 @@ void ServerRun::hand_over(Newcomer newcomer, Admissions::Ticket ticket) {
 // ---- Room ----
 
 void ServerRun::make_room() {
+  for (const auto& shard : shards_) shard->thread->handle().post(shard->room);
   let_in(nullptr);
-  for (const auto& shard : shards_) {
-    shard->thread->handle().post([run = weak_from_this(), shard = shard.get()] {
-      if (const auto keep = run.lock()) keep->let_in(shard);
-    });
-  }
 }
 
 // In the thread of the door.

@@ -86,6 +86,7 @@ class ServerRun : public std::enable_shared_from_this<ServerRun> {
     std::optional<ServerCounts::Source> counts;
     Door door;  // with Balance::kKernel
     Admissions::Load load{0};
+    std::shared_ptr<Notice> room;        // lets in what waits at the door
     bool reported_gone = false;          // the server's thread knows that the loop has ended
     std::unique_ptr<LoopThread> thread;  // ends before the others do
   };
