@@ -23,8 +23,8 @@ class Admissions {
   using Load = std::atomic<std::size_t>;
 
   /// `on_room` is called when the number falls below `maximum`, `on_empty` when it becomes zero
-  /// after begin_draining(). Both are called in the thread in which that happens, must not throw, and
-  /// should only post a Notice; either may be empty.
+  /// after begin_draining(). Both are called in the thread in which that happens, must not throw,
+  /// and should only post a Notice; either may be empty.
   Admissions(std::size_t maximum, Task on_room, Task on_empty)
       : maximum_(maximum), on_room_(std::move(on_room)), on_empty_(std::move(on_empty)) {}
   Admissions(const Admissions&) = delete;

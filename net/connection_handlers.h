@@ -84,9 +84,10 @@ struct ConnectionHandlers {
   /// It has fallen to ConnectionOptions::low_water again; only after on_high_water.
   MoveFunction<void(const TcpConnectionPtr&)> on_low_water = {};
 
-  /// Asked once, when the connection ends, before its socket is closed: returns whether a part of an
-  /// answer is still outside of the connection, in a queue of the user's or in a thread that writes
-  /// it. Then the peer gets a reset, as for any output that is lost. What it throws counts as true.
+  /// Asked once, when the connection ends, before its socket is closed: returns whether a part of
+  /// an answer is still outside of the connection, in a queue of the user's or in a thread that
+  /// writes it. Then the peer gets a reset, as for any output that is lost. What it throws counts
+  /// as true.
   MoveFunction<bool(const TcpConnectionPtr&)> owes_output = {};
 
   /// Servers only: TcpServer::stop_gracefully() has begun. When this handler returns, the

@@ -124,9 +124,9 @@ void TcpConnection::read_on() {
   if (!ended()) continue_once({.readable = true});
 }
 
-// One continuation an iteration, or they would pile up: events of the socket come in each iteration,
-// and each may want to go on in the next. A readiness for nothing announces it, which no event is;
-// an event that comes before it does its work.
+// One continuation an iteration, or they would pile up: events of the socket come in each
+// iteration, and each may want to go on in the next. A readiness for nothing announces it, which no
+// event is; an event that comes before it does its work.
 void TcpConnection::continue_once(Readiness again) {
   continue_next_turn({});
   again_ = merged(again_, again);

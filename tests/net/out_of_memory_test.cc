@@ -161,7 +161,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_worker_that_was_short_of_memory_loses_no
       failing.reset();
     };
     service.start();
-    const Descriptor peer = connect_to(service.server->address());
+    Descriptor peer = connect_to(service.server->address());
     static_cast<void>(write_some(peer.get(), "question\n"));
     std::string heard;
     service.until([&] {
@@ -169,7 +169,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_worker_that_was_short_of_memory_loses_no
       const Meets next = peek(peer.get());
       return heard == "question" || next == Meets::kEnd || next == Meets::kError;
     });
-    end_sending(peer.get());
+    peer.reset();  // it may have been reset, with half of the answer
     service.until_empty();
     return failed.load();
   });

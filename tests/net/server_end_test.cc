@@ -113,9 +113,9 @@ POLLARD_EACH_BACKEND(a_wait_that_fails_in_a_thread_is_reported_and_ends_its_loop
                          reported.set_value(error.code());
                        }
                      }});
-  faults.fail(Call::kWait, std::errc::not_enough_memory, {.after = 0, .times = kForever});
+  faults.fail(Call::kWait, std::errc::bad_file_descriptor, {.after = 0, .times = kForever});
   thread.handle().post([] {});  // ends its sleep, and its next wait fails
-  BOOST_TEST(reported.get_future().get() == std::errc::not_enough_memory);
+  BOOST_TEST(reported.get_future().get() == std::errc::bad_file_descriptor);
   faults.restore(Call::kWait);
 }
 

@@ -80,8 +80,8 @@ std::vector<Promise> promises() {
        {{kTransient, {"EINTR"}},
         {kShortage, kShort + Names{"EAGAIN", "EWOULDBLOCK", "ENOSPC"}},
         {kUnavailable, kAbsent + Names{"EPERM", "EACCES"}}}},
-      // epoll_ctl(2): ENOSPC is max_user_watches; EPERM is a regular file. No call of this kind makes
-      // a descriptor.
+      // epoll_ctl(2): ENOSPC is max_user_watches; EPERM is a regular file. No call of this kind
+      // makes a descriptor.
       {"watch",
        Operation::kWatch,
        kPermanent,
