@@ -11,8 +11,8 @@
 // When does a connection close, with which reason, and what does the peer see last? Whatever the
 // reason: output that was accepted by send() and has not reached the kernel is lost, and so is what
 // ConnectionHandlers::owes_output says that the user still has. Then the peer gets a reset (RST,
-// RFC 9293 3.5.2), so that it can't take the truncated stream for a complete one. A Unix-domain socket
-// has no reset: its peer sees the end of the stream.
+// RFC 9293 3.5.2), so that it can't take the truncated stream for a complete one. A Unix-domain
+// socket has no reset: its peer sees the end of the stream.
 //
 //     what ends it                                reason                 the peer sees
 //     --------------------------------------------------------------------------------------
