@@ -146,7 +146,10 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
     assert_in_loop_thread();
     return context_;
   }
-  /// Runs after on_disconnect, in the reverse order of adding; at once when that has been.
+  /// Adds a callback that runs after on_disconnect, in the reverse order of adding; at once when
+  /// that has been. It belongs to the connection, not to its server or client: it runs exactly once
+  /// whatever happens, so also after an on_disconnect that has destroyed its own server or client.
+  /// Don't refer to these in it.
   void add_close_callback(Task callback);
   /// Bytes queued and not yet in the kernel.
   [[nodiscard]] std::uint64_t unsent() const {
