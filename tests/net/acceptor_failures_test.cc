@@ -303,7 +303,6 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(server_reports_a_listener_that_ended_and_serves
       Faults faults;
       EventLoop loop({.poller = backend.poller});
       std::atomic<int> failures{0};
-      std::atomic<bool> with_no_delay{false};
       TcpServerOptions options;
       options.threads = threads;
       options.balance = balance;

@@ -113,8 +113,11 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(the_loop_can_be_asked_for_in_the_last_handlers_
 // A server that a channel's handler holds, say, and the channel is destroyed.
 POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_turns_end_destroys_takes_its_connections_along_at_once) {
   struct Owner {
-    std::shared_ptr<ConnectionGroup> group;
+    explicit Owner(std::shared_ptr<ConnectionGroup> owned) : group(std::move(owned)) {}
+    Owner(const Owner&) = delete;
+    Owner& operator=(const Owner&) = delete;
     ~Owner() { group->close_all({}); }
+    std::shared_ptr<ConnectionGroup> group;
   };
   Connected one(backend);
   one.open();

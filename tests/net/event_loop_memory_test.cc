@@ -121,6 +121,10 @@ POLLARD_EACH_BACKEND(channel_that_ends_in_its_handler_needs_no_memory) {
 POLLARD_EACH_BACKEND(timer_in_a_refused_post_ends_in_another_thread_while_the_loop_is_destroyed) {
   std::optional<EventLoop> loop(std::in_place, EventLoopOptions{.poller = backend});
   struct Last {
+    Last(LoopHandle to, Timer held, bool& answer)
+        : handle(std::move(to)), timer(std::move(held)), refused(answer) {}
+    Last(const Last&) = delete;
+    Last& operator=(const Last&) = delete;
     LoopHandle handle;
     Timer timer;
     bool& refused;

@@ -356,8 +356,11 @@ BOOST_AUTO_TEST_CASE(memory_is_given_back_when_the_last_timer_is_cancelled_by_wh
   std::vector<Timer> burst;
   burst.reserve(5000);
   struct EndsAll {
-    std::vector<Timer>& all;
+    explicit EndsAll(std::vector<Timer>& timers) : all(timers) {}
+    EndsAll(const EndsAll&) = delete;
+    EndsAll& operator=(const EndsAll&) = delete;
     ~EndsAll() { all.clear(); }
+    std::vector<Timer>& all;
   };
   auto last = std::make_unique<EndsAll>(burst);
   for (int i = 0; i < 5000; ++i) burst.push_back(queue.add(time_of(1000), {}, [] {}));
