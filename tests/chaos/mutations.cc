@@ -189,13 +189,17 @@ void take_stale_events_for_new(Mutant& it) {
   it.hooks.replace<&SystemCalls::epoll_ctl>(
       [&it](int epoll, int operation, int fd, EpollEvent* event) {
         if (operation != platform::kEpollRemove) {
-          it.fd_of[event->data.u64] = fd;
-          it.latest[fd] = event->data.u64;
+          const std::uint64_t token = event->data.u64;  // a copy: the event may be packed
+          it.fd_of[token] = fd;
+          it.latest[fd] = token;
         }
         return it.real().epoll_ctl(epoll, operation, fd, event);
       });
   const auto rename = [&it](EpollEvent* events, int found) {
-    for (int i = 0; i < found; ++i) events[i].data.u64 = it.latest[it.fd_of[events[i].data.u64]];
+    for (int i = 0; i < found; ++i) {
+      const std::uint64_t token = events[i].data.u64;
+      events[i].data.u64 = it.latest[it.fd_of[token]];
+    }
     return found;
   };
   it.hooks.replace<&SystemCalls::epoll_pwait2>(
