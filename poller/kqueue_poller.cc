@@ -183,7 +183,7 @@ class KqueuePoller final : public Poller {
     const auto room = std::span(answers_).first(std::min(kBatch, kMostMerged - merged_.size()));
     const Result found = platform::kqueue_wait(queue_.get(), changes_, room, timeout);
     take_answers(found);
-    if (!changes_.empty()) take_answers(send_for_receipts());  // what ends strays
+    if (!changes_.empty()) end_strays();
     return found;
   }
 
@@ -226,6 +226,15 @@ class KqueuePoller final : public Poller {
         (static_cast<unsigned>(applied(fd)) & static_cast<unsigned>(side_of(event))) != 0;
     if (taken_over || changes_.size() == changes_.capacity()) return;
     changes_.push_back(platform::make_change(fd, event.filter, platform::kEventDelete, 0));
+  }
+
+  // Such a filter may be gone by now. That is no refusal that has ended a wait. A further stray that
+  // comes beside the answers is ended when it comes again.
+  void end_strays() {
+    const std::size_t refusals = refusals_;
+    take_answers(send_for_receipts());
+    changes_.clear();
+    refusals_ = refusals;
   }
 
   // What became of a change: an error, or none in a receipt.
