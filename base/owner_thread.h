@@ -26,7 +26,7 @@ class OwnerThread {
   OwnerThread() noexcept;
 
   /// Returns whether the calling thread is the named one.
-  [[nodiscard]] bool is_current() const { return number_ == current_; }
+  [[nodiscard]] bool is_current() const { return number_ == current_number; }
 
   /// Aborts when another thread calls.
   void assert_current() const {
@@ -36,13 +36,13 @@ class OwnerThread {
   /// Returns whether the calling thread has begun to end: it is destroying its thread-local
   /// objects, as it does before it is gone, and first of all in std::exit(). Only for a thread
   /// that an OwnerThread has named.
-  [[nodiscard]] static bool current_is_ending() { return ending_; }
+  [[nodiscard]] static bool current_is_ending() { return thread_is_ending; }
 
  private:
   struct EndMarker;
 
-  static inline constinit thread_local std::uint64_t current_ = 0;  // 0: not numbered yet
-  static inline constinit thread_local bool ending_ = false;
+  static inline constinit thread_local std::uint64_t current_number = 0;  // 0: not numbered yet
+  static inline constinit thread_local bool thread_is_ending = false;
 
   std::uint64_t number_;
 };

@@ -102,7 +102,7 @@ void Acceptor::enter(State next) {
     switch (next) {
       case State::kBound: return false;
       case State::kListening: return state_ != State::kListening && state_ != State::kGone;
-      case State::kResting: return state_ == State::kListening;
+      case State::kResting:
       case State::kDeaf: return state_ == State::kListening;
       case State::kGone: return true;
     }

@@ -25,7 +25,9 @@ class ServerCounts {
   /// past. It must outlive this object.
   class Source {
    public:
+    /// Adds what acceptors count.
     Source(ServerCounts& counts, const AcceptorGroup& acceptors);
+    /// Adds what connections count.
     Source(ServerCounts& counts, const ConnectionGroup& group);
     ~Source();
     Source(const Source&) = delete;

@@ -24,11 +24,11 @@ namespace pollard {
 
 /// What all runs of one server have in common. It outlives them.
 struct ServerSetup {
-  EventLoop& loop;    ///< of the server
-  LoopHandle handle;  ///< of that loop
-  TcpServerOptions options;
-  std::shared_ptr<const ConnectionHandlers> handlers;
-  ServerCounts counts{};
+  EventLoop& loop;                                     ///< of the server
+  LoopHandle handle;                                   ///< of that loop
+  TcpServerOptions options;                            ///< as the user gave them
+  std::shared_ptr<const ConnectionHandlers> handlers;  ///< of each connection
+  ServerCounts counts{};                               ///< of all runs
 
   /// Whether each thread listens by itself.
   [[nodiscard]] bool threads_listen() const {

@@ -31,7 +31,7 @@ HeldPipeSignal::HeldPipeSignal() {
 
 HeldPipeSignal::~HeldPipeSignal() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
-void HeldPipeSignal::take_away() {
+void HeldPipeSignal::take_away() const {
   if (was_pending_ || !is_pending()) return;
   const sigset_t set = pipe_signal();
 #if POLLARD_HAS_SIGTIMEDWAIT

@@ -18,7 +18,7 @@ class HeldPipeSignal {
   /// Takes SIGPIPE away if it came since the constructor. To be called after each call that failed
   /// or did less than was asked: Linux's sendfile may return a count and raise the signal, too. A
   /// signal that was pending before stays.
-  void take_away();
+  void take_away() const;
 
  private:
   sigset_t before_;
