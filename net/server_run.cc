@@ -286,7 +286,7 @@ void ServerRun::run_in(Shard& shard, const MoveFunction<void(EventLoop&)>& task)
 
 // ---- Asking ----
 
-void ServerRun::for_each_connection(std::shared_ptr<const TcpServer::Visitor> visit) {
+void ServerRun::for_each_connection(const std::shared_ptr<const TcpServer::Visitor>& visit) {
   in_each_group([visit](ConnectionGroup& group) { group.for_each(*visit); });
 }
 

@@ -61,7 +61,7 @@ class ServerRun : public std::enable_shared_from_this<ServerRun> {
   void stop();
 
   /// Calls `visit` for each open connection in the thread of its loop, soon.
-  void for_each_connection(std::shared_ptr<const TcpServer::Visitor> visit);
+  void for_each_connection(const std::shared_ptr<const TcpServer::Visitor>& visit);
   /// As TcpServer::threads().
   [[nodiscard]] std::vector<TcpServerThread> threads();
 

@@ -214,9 +214,8 @@ void TcpConnection::keep_unsent(std::span<const std::byte> bytes, Result sent) {
   if (sent.ok()) {
     if (sent.count() > 0) note_sent(sent.count());
     output().copy(bytes.subspan(sent.count()));
-  } else if (sent.would_block() || sent.interrupted()) {
-    output().copy(bytes);
-  } else if (starves(platform::Operation::kSend, sent.error())) {
+  } else if (sent.would_block() || sent.interrupted() ||
+             starves(platform::Operation::kSend, sent.error())) {
     output().copy(bytes);
   } else {
     output_failed(sent.error());

@@ -154,7 +154,7 @@ void TcpServer::Core::finish_gracefully() {
 
 void TcpServer::Core::for_each_connection(std::shared_ptr<const Visitor> visit) {
   if (setup_.handle.in_loop_thread()) {
-    if (started()) run_->for_each_connection(std::move(visit));
+    if (started()) run_->for_each_connection(visit);
     return;
   }
   setup_.handle.post([core = weak_from_this(), visit = std::move(visit)]() mutable {
