@@ -61,32 +61,34 @@ struct Quiet {
 // newcomer.
 class Scarcity {
  public:
-  Scarcity(Faults& faults, int left) : left_(left) {
+  Scarcity(Faults& faults, int left) : left_(std::make_shared<int>(left)) {
     faults.replace<&platform::SystemCalls::accept4>(
-        [&](int fd, sockaddr* address, socklen_t* size, int flags) {
-          return take([&] { return faults.underlying().accept4(fd, address, size, flags); });
+        [&faults, count = left_](int fd, sockaddr* address, socklen_t* size, int flags) {
+          return take(*count,
+                      [&] { return faults.underlying().accept4(fd, address, size, flags); });
         });
-    faults.replace<&platform::SystemCalls::open>([&](const char* path, int flags) {
-      return take([&] { return faults.underlying().open(path, flags); });
-    });
-    faults.replace<&platform::SystemCalls::close>([&](int fd) {
-      ++left_;
+    faults.replace<&platform::SystemCalls::open>(
+        [&faults, count = left_](const char* path, int flags) {
+          return take(*count, [&] { return faults.underlying().open(path, flags); });
+        });
+    faults.replace<&platform::SystemCalls::close>([&faults, count = left_](int fd) {
+      ++*count;
       return faults.underlying().close(fd);
     });
   }
-  void end() { left_ = 1000; }
+  void end() { *left_ = 1000; }
   // Somebody else takes one.
-  void take_one() { --left_; }
+  void take_one() { --*left_; }
 
  private:
   template <class Make>
-  int take(Make make) {
-    if (left_ <= 0) return -static_cast<int>(std::errc::too_many_files_open);
+  static int take(int& left, Make make) {
+    if (left <= 0) return -static_cast<int>(std::errc::too_many_files_open);
     const int made = make();
-    if (made >= 0) --left_;
+    if (made >= 0) --left;
     return made;
   }
-  int left_;
+  std::shared_ptr<int> left_;  // the replaced calls' too, which may outlive this object
 };
 
 bool is_turned_away(const Descriptor& client) {
