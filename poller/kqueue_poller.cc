@@ -228,8 +228,8 @@ class KqueuePoller final : public Poller {
     changes_.push_back(platform::make_change(fd, event.filter, platform::kEventDelete, 0));
   }
 
-  // Such a filter may be gone by now. That is no refusal that has ended a wait. A further stray that
-  // comes beside the answers is ended when it comes again.
+  // Such a filter may be gone by now. That is no refusal that has ended a wait. A further stray
+  // that comes beside the answers is ended when it comes again.
   void end_strays() {
     const std::size_t refusals = refusals_;
     take_answers(send_for_receipts());
