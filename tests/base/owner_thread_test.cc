@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(a_call_in_another_thread_aborts) {
 }
 
 BOOST_AUTO_TEST_CASE(thread_knows_that_it_is_ending_by_exit) {
-  const int status = status_of_child([] {
+  int status = status_of_child([] {
     static const struct AtEnd {
       OwnerThread thread;
       ~AtEnd() { std::_Exit(OwnerThread::current_is_ending() ? 7 : 8); }

@@ -116,7 +116,7 @@ class Scene {
   void recover() {
     const unsigned before_witness = witness.answers;
     const unsigned before_subject = subject.answers;
-    const auto serve = [this](std::optional<TcpClient>& client) {
+    const auto serve = [](std::optional<TcpClient>& client) {
       if (client->state() == TcpClient::State::kIdle) static_cast<void>(client->connect());
       ask(*client);
     };
