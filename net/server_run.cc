@@ -40,12 +40,13 @@ class ServerRun::HandOver {
   Admissions::Ticket ticket_;
 };
 
-ServerRun::ServerRun(ServerSetup& setup, std::vector<Address> addresses)
-    : setup_(setup),
+ServerRun::ServerRun(std::shared_ptr<ServerSetup> setup, std::vector<Address> addresses)
+    : shared_setup_(std::move(setup)),
+      setup_(*shared_setup_),
       addresses_(std::move(addresses)),
-      base_group_(
-          std::make_shared<ConnectionGroup>(setup.loop, setup.handlers, setup.options.connection)),
-      base_counts_(std::in_place, setup.counts, *base_group_) {
+      base_group_(std::make_shared<ConnectionGroup>(setup_.loop, setup_.handlers,
+                                                    setup_.options.connection)),
+      base_counts_(std::in_place, setup_.counts, *base_group_) {
   open_door(door_, setup_.loop, nullptr);
   addresses_ = door_.acceptors->addresses();
 }

@@ -22,7 +22,8 @@
 
 namespace pollard {
 
-/// What all runs of one server have in common. It outlives them.
+/// What all runs of one server have in common. They share it with the server, for a run whose
+/// handler destroys the server outlives that.
 struct ServerSetup {
   EventLoop& loop;                                     ///< of the server
   LoopHandle handle;                                   ///< of that loop
@@ -40,7 +41,7 @@ struct ServerSetup {
 class ServerRun : public std::enable_shared_from_this<ServerRun> {
  public:
   /// Binds `addresses`. Throws as AcceptorGroup's and ConnectionGroup's constructors do.
-  ServerRun(ServerSetup& setup, std::vector<Address> addresses);
+  ServerRun(std::shared_ptr<ServerSetup> setup, std::vector<Address> addresses);
   /// After stop(), or before start().
   ~ServerRun();
   ServerRun(const ServerRun&) = delete;
@@ -112,6 +113,7 @@ class ServerRun : public std::enable_shared_from_this<ServerRun> {
   template <class Work>
   void in_each_group(Work work);
 
+  std::shared_ptr<ServerSetup> shared_setup_;
   ServerSetup& setup_;
   std::vector<Address> addresses_;
   std::shared_ptr<ConnectionGroup> base_group_;

@@ -25,13 +25,13 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
  public:
   Core(EventLoop& loop, const HostPort& where, ConnectionHandlers handlers,
        TcpServerOptions options)
-      : setup_{.loop = loop,
-               .handle = loop.handle(),
-               .options = std::move(options),
-               .handlers = share_handlers(std::move(handlers))} {
+      : shared_setup_(new ServerSetup{.loop = loop,
+                                      .handle = loop.handle(),
+                                      .options = std::move(options),
+                                      .handlers = share_handlers(std::move(handlers))}) {
     setup_.options.listen.reuse_port_balanced |= setup_.threads_listen();
-    run_ =
-        std::make_shared<ServerRun>(setup_, addresses_to_listen_on(where, setup_.options.listen));
+    run_ = std::make_shared<ServerRun>(shared_setup_,
+                                       addresses_to_listen_on(where, setup_.options.listen));
     addresses_ = run_->addresses();
   }
 
@@ -56,7 +56,8 @@ class TcpServer::Core : public std::enable_shared_from_this<Core> {
   void end_run();
   void finish_gracefully();
 
-  ServerSetup setup_;
+  std::shared_ptr<ServerSetup> shared_setup_;
+  ServerSetup& setup_ = *shared_setup_;
   std::vector<Address> addresses_;  // where it is bound for the first time, and again
   State state_ = State::kStopped;
   std::shared_ptr<ServerRun> run_;  // from binding to the end of stop()
@@ -94,7 +95,7 @@ void TcpServer::Core::start() {
   }
   enter(State::kStarting);
   try {
-    if (run_ == nullptr) run_ = std::make_shared<ServerRun>(setup_, addresses_);
+    if (run_ == nullptr) run_ = std::make_shared<ServerRun>(shared_setup_, addresses_);
     run_->start();
   } catch (...) {
     end_run();

@@ -116,8 +116,8 @@ BOOST_AUTO_TEST_CASE(sums_and_distances_stay_on_the_time_line) {
       const Duration distance = saturating_distance(time_at(one), time_at(other));
       using Wide = long double;
       const auto bound = [](Wide exact) {
-        return std::min<Wide>(std::max<Wide>(exact, Duration::min().count()),
-                              Duration::max().count());
+        return std::min(std::max(exact, static_cast<Wide>(Duration::min().count())),
+                        static_cast<Wide>(Duration::max().count()));
       };
       BOOST_TEST(static_cast<Wide>(sum.time_since_epoch().count()) ==
                  bound(static_cast<Wide>(one.count()) + static_cast<Wide>(other.count())));
