@@ -128,7 +128,7 @@ constexpr int kExited = 42;
 
 template <class Scene>
 bool exits_well(Scene scene) {
-  const int status = status_of_child([&] {
+  int status = status_of_child([&] {
     // Runs behind the destructors of what the scene makes, and before those of the test program.
     std::atexit([] { std::_Exit(kExited); });
     scene();
