@@ -134,10 +134,10 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(connection_that_ends_in_on_connect_is_counted_o
 // ---- Calls of an earlier run ----
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(room_of_an_earlier_run_admits_nobody_to_a_full_server) {
+  std::atomic<bool> ended{false};  // outlives the server, whose end calls the handlers
   Run run(backend);
   run.options.max_connections = 1;
   run.options.when_full = WhenFull::kWait;
-  std::atomic<bool> ended{false};
   run.handlers.on_disconnect = [&](const TcpConnectionPtr& connection, const DisconnectReason&) {
     connection->add_close_callback([&] { ended = true; });
   };
@@ -175,10 +175,10 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(graceful_stop_of_an_earlier_run_ends_no_later_r
 // ---- The end ----
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(no_handler_runs_after_a_destructor_that_on_disconnect_calls) {
-  Run run(backend);
   bool gone = false;
   int before = 0;
   int after = 0;
+  Run run(backend);
   run.handlers.on_disconnect = [&](const TcpConnectionPtr&, const DisconnectReason&) {
     ++(gone ? after : before);
     if (before != 2) return;
@@ -195,10 +195,10 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(no_handler_runs_after_a_destructor_that_on_disc
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_stop_inside_of_a_stop_ends_all_and_start_works_after_it) {
-  Run run(backend);
   int ends = 0;
   int ends_after_start = 0;
   bool started_again = false;
+  Run run(backend);
   run.handlers.on_disconnect = [&](const TcpConnectionPtr&, const DisconnectReason&) {
     ++ends;
     if (started_again) ++ends_after_start;
@@ -224,9 +224,9 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_stop_inside_of_a_stop_ends_all_and_start_work
 
 // A session that keeps its server alive, and holds the last reference to it.
 POLLARD_EACH_BACKEND_AND_TRIGGER(context_of_a_connection_may_own_the_server) {
-  Run run(backend);
   int opened = 0;
   int ended = 0;
+  Run run(backend);
   std::shared_ptr<TcpServer> owner;
   run.handlers.on_connect = [&](const TcpConnectionPtr& connection) {
     if (++opened == 1) connection->context() = std::exchange(owner, nullptr);
@@ -253,8 +253,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(context_of_a_connection_may_own_the_server) {
 POLLARD_EACH_BACKEND_AND_TRIGGER(thread_whose_wait_fails_is_reported_and_gets_no_connection) {
   const Quiet quiet;
   Faults faults;
-  Run run(backend);
   std::vector<LoopHandle> threads;
+  Run run(backend);
   run.options.threads = 2;
   run.options.on_thread_start = [&](EventLoop& loop) { threads.push_back(loop.handle()); };
   run.start();
