@@ -168,7 +168,7 @@ POLLARD_EACH_BACKEND(who_loses_patience_hears_it_and_the_others_wait_on) {
 }
 
 POLLARD_EACH_BACKEND(what_is_withdrawn_is_not_answered_and_if_it_waited_not_looked_up) {
-  Asking one(backend, {.max_threads = 1});
+  Asking one(backend, {.max_threads = 1, .hangs_after = 1h});
   one.names.know("first.example", {kFirst});
   one.names.know("third.example", {kFirst});
   one.names.hold();
@@ -258,7 +258,7 @@ POLLARD_EACH_BACKEND(a_full_queue_refuses_the_newcomer_alone) {
 // ---- Ends ----
 
 POLLARD_EACH_BACKEND(a_resolver_ends_at_once_though_a_lookup_hangs) {
-  Asking one(backend, {.max_threads = 1});
+  Asking one(backend, {.max_threads = 1, .hangs_after = 1h});
   one.names.know("hangs.example", {kFirst});
   one.names.hold();
   Answer hanging;
