@@ -203,23 +203,27 @@ POLLARD_EACH_BACKEND(resolver_that_gets_no_thread_refuses_and_recovers) {
 struct FailingInHelper {
   std::optional<FailingAllocation> failing;
   std::atomic<bool>* failed = nullptr;
-  ~FailingInHelper() {
+  ~FailingInHelper() { stop(); }
+  void stop() {
     if (failing.has_value() && failing->has_failed()) *failed = true;
+    failing.reset();
   }
 };
 
 POLLARD_EACH_BACKEND(lookup_whose_helper_is_short_of_memory_is_answered) {
   with_each_allocation_failing([&](std::uint64_t which) {
-    // A helper that is short of memory may end a little after join_left_behind().
-    static std::atomic<bool> failed;
+    static std::atomic<bool> failed;  // the helper ends a little after join_left_behind()
     failed = false;
     Faults faults;
     FakeNames names(faults);
-    names.know("server.example", {Address::loopback(1), Address::loopback_ipv6(2)});
+    for (const char* name : {"server.example", "last.example"}) {
+      names.know(name, {Address::loopback(1), Address::loopback_ipv6(2)});
+    }
     const auto look_up = detail::Replacement<&platform::SystemCalls::getaddrinfo>::get();
     faults.replace<&platform::SystemCalls::getaddrinfo>(
         [&](const char* host, const char* service, const addrinfo* hints, addrinfo** found) {
           static thread_local FailingInHelper short_of_memory;
+          short_of_memory.stop();  // a second lookup of this helper has memory until its end, too
           const int answer = (*look_up)(host, service, hints, found);
           short_of_memory.failed = &failed;
           short_of_memory.failing.emplace(which);
@@ -227,17 +231,21 @@ POLLARD_EACH_BACKEND(lookup_whose_helper_is_short_of_memory_is_answered) {
         });
     EventLoop loop({.poller = backend});
     std::optional<Resolver> resolver;
-    resolver.emplace();
+    resolver.emplace(ResolverOptions{.max_threads = 1});
     std::size_t answers = 0;
     const auto on_resolved = [&](std::error_code error, const std::vector<Address>& found) {
       ++answers;
       BOOST_TEST((error ? error == std::errc::not_enough_memory : found.size() == 2));
     };
     std::vector<Lookup> lookups;
-    for (int i = 0; i < 3; ++i) {
-      lookups.push_back(resolver->resolve(loop, "server.example:80", on_resolved));
-    }
-    run_until(loop, [&] { return answers == lookups.size(); });
+    const auto look_up_and_wait = [&](const std::string& name, int times) {
+      for (int i = 0; i < times; ++i) {
+        lookups.push_back(resolver->resolve(loop, name, on_resolved));
+      }
+      run_until(loop, [&] { return answers == lookups.size(); });
+    };
+    look_up_and_wait("server.example:80", 3);
+    look_up_and_wait("last.example:80", 1);  // the helper has said whether the first ones failed
     resolver.reset();
     BOOST_TEST(Resolver::join_left_behind(10s));
     return failed.load();

@@ -43,7 +43,8 @@ struct FakeNames::State {
   }
 
   addrinfo* make_list(const std::vector<Address>& addresses) {
-    List& list = lists.emplace_back();
+    std::list<List> made(1);  // becomes one of the answers when nothing can throw any more
+    List& list = made.front();
     for (const Address& address : addresses) {
       list.addresses.push_back(platform::to_socket_address(address.endpoint()));
     }
@@ -54,6 +55,7 @@ struct FakeNames::State {
       list.entries[i].ai_addrlen = list.addresses[i].size;
       if (i > 0) list.entries[i - 1].ai_next = &list.entries[i];
     }
+    lists.splice(lists.end(), made);
     return list.entries.data();
   }
 
