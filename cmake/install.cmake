@@ -9,15 +9,15 @@ set(pollard_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pollard)
 set(pollard_targets pollard pollard_sim)
 if(TARGET pollard_conformance)
   list(APPEND pollard_targets pollard_conformance)
-  install(FILES tests/conformance/conformance.h tests/conformance/differential.h
-                tests/conformance/driven.h
-          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/tests/conformance)
+  install(FILES testkit/conformance/conformance.h testkit/conformance/differential.h
+                testkit/conformance/driven.h
+          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/testkit/conformance)
 endif()
 
 install(TARGETS ${pollard_targets} EXPORT pollardTargets
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 # What the files of one class share (*_parts.h) is nobody else's.
-foreach(folder IN LISTS pollard_folders)
+foreach(folder IN LISTS pollard_folders ITEMS testkit/sim)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/${folder}
           FILES_MATCHING PATTERN "*.h" PATTERN "*_parts.h" EXCLUDE)
 endforeach()

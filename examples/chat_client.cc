@@ -17,9 +17,9 @@
 #include <system_error>
 #include <utility>
 
-#include "pollard/net/channel.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_client.h"
 #include "pollard/platform/io.h"
 #include "support/options.h"
 #include "support/stop_signals.h"

@@ -7,7 +7,7 @@
 #include <iostream>
 #include <string>
 
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/event_loop.h"
 #include "support/chat_room.h"
 #include "support/options.h"
 #include "support/stop_signals.h"

@@ -13,13 +13,13 @@
 #include <system_error>
 #include <vector>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/poll.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/registry.h"
 // The kit is public, unlike the rest of tests/.
-#include "pollard/tests/conformance/conformance.h"  // tidy-allow(dependencies): see above
+#include "pollard/testkit/conformance/conformance.h"  // tidy-allow(dependencies): see above
 #include "support/stop_signals.h"
 
 namespace {

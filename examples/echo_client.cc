@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "pollard/base/random.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/loop_thread.h"
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/loop/loop_thread.h"
+#include "pollard/net/tcp/tcp_client.h"
 #include "pollard/platform/process.h"
 #include "support/json.h"
 #include "support/options.h"

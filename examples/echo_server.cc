@@ -10,8 +10,8 @@
 #include <system_error>
 
 #include "pollard/base/error.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/serve.h"

@@ -18,8 +18,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/io.h"
 #include "pollard/platform/process.h"
 #include "support/http.h"

@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/process.h"
 #include "support/http.h"
 #include "support/options.h"

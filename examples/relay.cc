@@ -8,7 +8,7 @@
 // stops listening and ends when its last connection has. (Whoever stands in the old one's backlog
 // at that very moment is refused, and comes again.) SIGTERM and SIGINT do the same but for the time
 // that they give: see --drain. A second signal ends it at once.
-#include "pollard/net/relay.h"
+#include "pollard/net/tcp/relay.h"
 
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -23,11 +23,11 @@
 #include <system_error>
 #include <utility>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/host_port.h"
-#include "pollard/net/signal_watcher.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/loop/signal_watcher.h"
+#include "pollard/net/names/host_port.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/where.h"

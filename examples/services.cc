@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/stop_signals.h"

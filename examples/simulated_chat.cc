@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/platform/sim/kernel.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "support/chat_room.h"
 #include "support/options.h"
 

@@ -6,7 +6,7 @@
 #include <exception>
 #include <iostream>
 
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/event_loop.h"
 #include "support/options.h"
 #include "support/stop_signals.h"
 

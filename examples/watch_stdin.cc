@@ -13,8 +13,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "pollard/net/channel.h"
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/event_loop.h"
 #include "pollard/platform/io.h"
 #include "support/options.h"
 #include "support/stop_signals.h"

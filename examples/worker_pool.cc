@@ -17,8 +17,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/request_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/requests/request_server.h"
 #include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/serve.h"

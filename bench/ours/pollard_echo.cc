@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "ours/serve.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_server.h"
 
 namespace {
 

@@ -2,8 +2,8 @@
 #include <deque>
 
 #include "pipes/pipes.h"
-#include "pollard/net/channel.h"
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/event_loop.h"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // Posts to our loop.
 #include <utility>
 
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/event_loop.h"
 #include "posts/posts.h"
 
 namespace {

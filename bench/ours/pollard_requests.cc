@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "ours/serve.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/request_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/requests/request_server.h"
 
 namespace {
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/timer.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/timers/timer.h"
 #include "timers/timers.h"
 
 namespace {

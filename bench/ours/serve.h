@@ -7,9 +7,9 @@
 #include <string_view>
 #include <utility>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/signal_watcher.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/loop/signal_watcher.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "support/report.h"
 
 namespace bench {

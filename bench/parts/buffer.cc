@@ -1,5 +1,5 @@
 // Buffer: what a message handler reads from, and fills.
-#include "pollard/net/buffer.h"
+#include "pollard/net/bytes/buffer.h"
 
 #include <benchmark/benchmark.h>
 

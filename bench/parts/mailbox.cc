@@ -1,5 +1,5 @@
 // Mailbox: what other threads post to a loop, without the loop.
-#include "pollard/net/mailbox.h"
+#include "pollard/net/loop/internal/mailbox.h"
 
 #include <benchmark/benchmark.h>
 

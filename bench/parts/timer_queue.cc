@@ -1,5 +1,5 @@
 // TimerQueue: the timers of a loop, without the loop.
-#include "pollard/net/timer_queue.h"
+#include "pollard/net/timers/internal/timer_queue.h"
 
 #include <benchmark/benchmark.h>
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "support/where.h"
 
 namespace examples {

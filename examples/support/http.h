@@ -11,9 +11,9 @@
 #include <string_view>
 #include <utility>
 
-#include "pollard/net/buffer.h"
-#include "pollard/net/connection_handlers.h"
-#include "pollard/net/tcp_connection.h"
+#include "pollard/net/bytes/buffer.h"
+#include "pollard/net/tcp/connection_handlers.h"
+#include "pollard/net/tcp/tcp_connection.h"
 
 namespace examples {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "pollard/base/clock.h"
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/event_loop.h"
 #include "support/stop_signals.h"
 #include "support/where.h"
 

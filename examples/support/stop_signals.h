@@ -4,8 +4,8 @@
 #include <csignal>
 #include <utility>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/signal_watcher.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/loop/signal_watcher.h"
 
 namespace examples {
 

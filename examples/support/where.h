@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "pollard/net/address.h"
+#include "pollard/net/names/address.h"
 
 namespace examples {
 

@@ -6,7 +6,7 @@
 #include <optional>
 #include <thread>
 
-#include "pollard/tests/support/forked.h"
+#include "pollard/testkit/forked.h"
 
 namespace pollard::testing {
 namespace {

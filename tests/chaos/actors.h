@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "pollard/net/acceptor.h"
-#include "pollard/net/connector.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/acceptor.h"
+#include "pollard/net/tcp/connector.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/chaos/end.h"
 
 namespace pollard::chaos {

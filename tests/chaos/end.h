@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_connection.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/tcp_connection.h"
 #include "pollard/tests/chaos/ledger.h"
 #include "pollard/tests/chaos/plan.h"
 

@@ -1,5 +1,5 @@
 // sim::Faults by itself, one fault at a time, over the simulated kernel.
-#include "pollard/platform/sim/faults.h"
+#include "pollard/testkit/sim/faults.h"
 
 #include <algorithm>
 #include <array>
@@ -9,10 +9,10 @@
 
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/endpoint.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/socket.h"
 #include "pollard/platform/system_calls.h"
 #include "pollard/poller/registry.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::chaos {
 namespace {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/net/tcp_connection.h"
+#include "pollard/net/tcp/tcp_connection.h"
 
 namespace pollard::chaos {
 

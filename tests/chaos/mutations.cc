@@ -13,7 +13,7 @@
 
 #include "pollard/base/random.h"
 #include "pollard/platform/select.h"
-#include "pollard/tests/support/faults.h"
+#include "pollard/testkit/faults.h"
 
 namespace pollard::chaos {
 namespace {

@@ -7,9 +7,9 @@
 
 #include "pollard/base/clock.h"
 #include "pollard/base/random.h"
-#include "pollard/net/connection_handlers.h"
-#include "pollard/net/tcp_server.h"
-#include "pollard/platform/sim/faults.h"
+#include "pollard/net/tcp/connection_handlers.h"
+#include "pollard/net/tcp/tcp_server.h"
+#include "pollard/testkit/sim/faults.h"
 
 namespace pollard::chaos {
 

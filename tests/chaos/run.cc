@@ -7,9 +7,9 @@
 #include <thread>
 #include <utility>
 
-#include "pollard/platform/sim/faults.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/time.h"
+#include "pollard/testkit/sim/faults.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "pollard/tests/chaos/actors.h"
 
 namespace pollard::chaos {

@@ -9,8 +9,8 @@
 #include <iostream>
 #include <string>
 
-#include "pollard/tests/conformance/check_watchdog.h"
-#include "pollard/tests/conformance/conformance.h"
+#include "pollard/testkit/conformance/check_watchdog.h"
+#include "pollard/testkit/conformance/conformance.h"
 #include "pollard/tests/conformance/program_options.h"
 
 namespace {

@@ -1,6 +1,6 @@
 // The kit can fail: each poller here is a good one with one fault, and the kit must name the
 // promises that the fault breaks.
-#include "pollard/tests/conformance/conformance.h"
+#include "pollard/testkit/conformance/conformance.h"
 
 #include <unistd.h>
 
@@ -17,9 +17,9 @@
 
 #include "pollard/base/error.h"
 #include "pollard/platform/descriptor.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/time.h"
-#include "pollard/tests/conformance/differential.h"
+#include "pollard/testkit/conformance/differential.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::conformance {
 namespace {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "pollard/platform/process.h"
-#include "pollard/platform/sim/kernel.h"
-#include "pollard/tests/conformance/conformance.h"
-#include "pollard/tests/conformance/system_name.h"
+#include "pollard/testkit/conformance/conformance.h"
+#include "pollard/testkit/conformance/system_name.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::conformance {
 

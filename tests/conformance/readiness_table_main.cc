@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "pollard/testkit/conformance/readiness_table.h"
 #include "pollard/tests/conformance/program_options.h"
-#include "pollard/tests/conformance/readiness_table.h"
 
 namespace {
 

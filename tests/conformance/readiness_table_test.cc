@@ -1,5 +1,5 @@
 // The readiness table of this machine is that of its golden file, and that of the simulated kernel.
-#include "pollard/tests/conformance/readiness_table.h"
+#include "pollard/testkit/conformance/readiness_table.h"
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/platform/sim/kernel.h"
-#include "pollard/tests/conformance/system_name.h"
+#include "pollard/testkit/conformance/system_name.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::conformance {
 namespace {

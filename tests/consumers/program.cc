@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "pollard/base/version.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 
 int main(int argc, char** argv) {
   using namespace pollard;

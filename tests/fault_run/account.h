@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "pollard/net/connection_handlers.h"
-#include "pollard/net/tcp_connection.h"
+#include "pollard/net/tcp/connection_handlers.h"
+#include "pollard/net/tcp/tcp_connection.h"
 
 namespace pollard::fault_run {
 

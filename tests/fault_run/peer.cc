@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <stdexcept>
 
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/socket_address.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "pollard/tests/fault_run/strike.h"
 
 namespace pollard::fault_run {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/net/address.h"
+#include "pollard/net/names/address.h"
 
 namespace pollard::fault_run {
 

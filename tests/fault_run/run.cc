@@ -4,8 +4,8 @@
 #include <new>
 #include <system_error>
 
-#include "pollard/net/resolver.h"
-#include "pollard/platform/sim/kernel.h"
+#include "pollard/net/names/resolver.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::fault_run {
 namespace {

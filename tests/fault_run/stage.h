@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/net/connection_group.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/internal/connection_group.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/fault_run/account.h"
 #include "pollard/tests/fault_run/peer.h"
 #include "pollard/tests/fault_run/strike.h"

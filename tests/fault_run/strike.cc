@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "pollard/base/assert.h"
-#include "pollard/platform/sim/fault_table.h"
 #include "pollard/platform/socket_address.h"
+#include "pollard/testkit/sim/fault_table.h"
 #include "pollard/tests/support/short_memory.h"
 
 namespace pollard::fault_run {

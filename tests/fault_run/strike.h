@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/net/address.h"
-#include "pollard/platform/sim/kernel.h"
+#include "pollard/net/names/address.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "pollard/tests/fault_run/errors.h"
 
 namespace pollard::fault_run {

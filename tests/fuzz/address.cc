@@ -1,4 +1,4 @@
-#include "pollard/net/address.h"
+#include "pollard/net/names/address.h"
 
 #include <string>
 #include <system_error>

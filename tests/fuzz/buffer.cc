@@ -1,4 +1,4 @@
-#include "pollard/net/buffer.h"
+#include "pollard/net/bytes/buffer.h"
 
 #include <string>
 #include <utility>

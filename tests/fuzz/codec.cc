@@ -1,11 +1,11 @@
-#include "pollard/net/codec.h"
+#include "pollard/net/framing/codec.h"
 
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "pollard/base/assert.h"
-#include "pollard/net/framing.h"
+#include "pollard/net/framing/framing.h"
 #include "pollard/tests/fuzz/script.h"
 #include "pollard/tests/support/frame_reader.h"
 

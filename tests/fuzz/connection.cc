@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "pollard/base/assert.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
-#include "pollard/platform/sim/faults.h"
-#include "pollard/platform/sim/kernel.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
+#include "pollard/testkit/sim/faults.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "pollard/tests/chaos/ledger.h"
 #include "pollard/tests/chaos/stream.h"
 #include "pollard/tests/fuzz/script.h"

@@ -5,8 +5,8 @@
 
 #include "pollard/base/assert.h"
 #include "pollard/base/error.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/poller/registry.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "pollard/tests/fuzz/script.h"
 
 namespace pollard::fuzz {

@@ -16,13 +16,13 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/acceptor_group.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/internal/acceptor_group.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/failure.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/quiet.h"
 
 namespace pollard::testing {

@@ -1,6 +1,6 @@
 // Accepting on good days and on bad ones: batches, descriptors that run out, errors that pass,
 // paths.
-#include "pollard/net/acceptor.h"
+#include "pollard/net/tcp/acceptor.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -17,10 +17,10 @@
 #include <vector>
 
 #include "pollard/base/log.h"
-#include "pollard/net/acceptor_group.h"
+#include "pollard/net/tcp/internal/acceptor_group.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -1,5 +1,5 @@
 // Races of addresses: who starts when, who wins, and that the losers are gone.
-#include "pollard/net/address_race.h"
+#include "pollard/net/tcp/internal/address_race.h"
 
 #include <sys/socket.h>
 
@@ -11,8 +11,8 @@
 
 #include "pollard/base/error.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

@@ -1,5 +1,5 @@
 // Addresses: what is read, what is written, what is refused and in which words.
-#include "pollard/net/address.h"
+#include "pollard/net/names/address.h"
 
 #include <unistd.h>
 
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "pollard/platform/socket.h"
-#include "pollard/tests/support/forked.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/forked.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::testing {
 namespace {

@@ -7,9 +7,9 @@
 #include <string>
 #include <system_error>
 
-#include "pollard/net/channel.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -1,5 +1,5 @@
 // Bytes in blocks: nothing is lost or moved, and copies are made only where bytes lie in two.
-#include "pollard/net/block_list.h"
+#include "pollard/net/bytes/internal/block_list.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>

@@ -1,5 +1,5 @@
 // Buffer: what a string of bytes does, in memory of its own or of somebody else.
-#include "pollard/net/buffer.h"
+#include "pollard/net/bytes/buffer.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "pollard/base/random.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/effort.h"
-#include "pollard/tests/support/forked.h"
 
 namespace pollard::testing {
 namespace {

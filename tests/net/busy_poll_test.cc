@@ -6,8 +6,8 @@
 #include <string>
 #include <thread>
 
-#include "pollard/net/channel.h"
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/event_loop.h"
 #include "pollard/tests/support/await_wait.h"
 #include "pollard/tests/support/watch.h"
 

@@ -1,6 +1,6 @@
 // Channels: whoever is called may destroy himself and anybody else, and what can't be watched says
 // so.
-#include "pollard/net/channel.h"
+#include "pollard/net/loop/channel.h"
 
 #include <algorithm>
 #include <functional>
@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/tests/support/forked.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

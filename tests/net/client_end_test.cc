@@ -7,12 +7,12 @@
 #include <thread>
 #include <vector>
 
-#include "pollard/net/loop_thread.h"
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/loop/loop_thread.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/failing_allocation.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

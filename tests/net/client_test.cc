@@ -8,10 +8,10 @@
 
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/tcp/tcp_client.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -1,13 +1,13 @@
 // Timers that may be late: how late, and what they cost. Time is the test's own.
-#include "pollard/net/coarse_timers.h"
+#include "pollard/net/timers/internal/coarse_timers.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <optional>
 
 #include "pollard/base/random.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/effort.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -1,6 +1,6 @@
 // Codecs: what they find doesn't depend on how the bytes were cut, limits hold to the byte, and no
 // length is large enough to fool them.
-#include "pollard/net/codec.h"
+#include "pollard/net/framing/codec.h"
 
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "pollard/base/random.h"
-#include "pollard/net/buffer.h"
-#include "pollard/net/framing.h"
+#include "pollard/net/bytes/buffer.h"
+#include "pollard/net/framing/framing.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/effort.h"
 #include "pollard/tests/support/frame_reader.h"

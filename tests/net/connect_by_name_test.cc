@@ -11,12 +11,12 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/connector.h"
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/tcp/connector.h"
+#include "pollard/net/tcp/tcp_client.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/fake_names.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/address_race.h"
-#include "pollard/net/connector.h"
+#include "pollard/net/tcp/connector.h"
+#include "pollard/net/tcp/internal/address_race.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <string>
 
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "pollard/base/error.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/support/connected.h"
 
 namespace pollard::testing {

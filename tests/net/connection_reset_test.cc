@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "pollard/base/error.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -4,8 +4,8 @@
 #include <system_error>
 
 #include "pollard/base/error.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

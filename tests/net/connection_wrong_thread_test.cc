@@ -1,8 +1,8 @@
 // What belongs to the loop's thread asserts when another thread calls it.
 #include <thread>
 
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/forked.h"
 
 namespace pollard::testing {
 namespace {

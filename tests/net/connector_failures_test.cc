@@ -15,13 +15,13 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/connector.h"
+#include "pollard/net/tcp/connector.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/failing_allocation.h"
 #include "pollard/tests/support/fake_names.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

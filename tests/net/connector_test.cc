@@ -1,5 +1,5 @@
 // Connecting on good days and on bad ones: refusals, silence, retries, giving up, meeting oneself.
-#include "pollard/net/connector.h"
+#include "pollard/net/tcp/connector.h"
 
 #include <sys/socket.h>
 
@@ -12,8 +12,8 @@
 #include "pollard/base/error.h"
 #include "pollard/platform/socket.h"
 #include "pollard/platform/socket_address.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

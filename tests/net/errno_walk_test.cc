@@ -16,13 +16,13 @@
 #include <vector>
 
 #include "pollard/base/log.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/failure.h"
-#include "pollard/platform/sim/errno_names.h"
-#include "pollard/platform/sim/kernel.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/sim/errno_names.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/quiet.h"
 
 namespace pollard::testing {

@@ -12,10 +12,10 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/channel.h"
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/await_wait.h"
-#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

@@ -9,8 +9,8 @@
 #include <thread>
 #include <utility>
 
-#include "pollard/net/channel.h"
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/event_loop.h"
 #include "pollard/tests/support/failing_allocation.h"
 #include "pollard/tests/support/watch.h"
 

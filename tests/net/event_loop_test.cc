@@ -1,6 +1,6 @@
 // The loop and its mailbox: tasks, stops, wake-ups, timers, exceptions and failures, on every
 // backend.
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/event_loop.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/channel.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/await_wait.h"
-#include "pollard/tests/support/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

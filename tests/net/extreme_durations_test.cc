@@ -4,8 +4,8 @@
 #include <limits>
 
 #include "pollard/base/backoff.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/timer_queue.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/timers/internal/timer_queue.h"
 #include "pollard/tests/support/connected.h"
 
 namespace pollard::testing {

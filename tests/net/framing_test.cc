@@ -1,5 +1,5 @@
 // Connections that speak in messages: each whole, once, in order, and none after the end.
-#include "pollard/net/framing.h"
+#include "pollard/net/framing/framing.h"
 
 #include <algorithm>
 #include <atomic>
@@ -11,10 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -1,5 +1,5 @@
 // Places as people write them: which are names, which are addresses, and what is refused.
-#include "pollard/net/host_port.h"
+#include "pollard/net/names/host_port.h"
 
 #include <boost/test/unit_test.hpp>
 #include <string>

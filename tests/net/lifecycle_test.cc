@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/loop_thread.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/loop_thread.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/support/connected.h"
 
 namespace pollard::testing {

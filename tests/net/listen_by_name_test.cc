@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/fake_names.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

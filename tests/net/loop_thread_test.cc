@@ -1,5 +1,5 @@
 // A loop in a thread of its own: how it begins, how it is reached, how it ends.
-#include "pollard/net/loop_thread.h"
+#include "pollard/net/loop/loop_thread.h"
 
 #include <atomic>
 #include <memory>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/tests/support/forked.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

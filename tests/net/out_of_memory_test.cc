@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/failing_allocation.h"
 #include "pollard/tests/support/service.h"

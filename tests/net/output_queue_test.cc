@@ -1,6 +1,6 @@
 // OutputQueue: what was put in comes out, in order, whatever it was made of and however little the
 // socket takes.
-#include "pollard/net/output_queue.h"
+#include "pollard/net/bytes/internal/output_queue.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -13,10 +13,10 @@
 
 #include "pollard/base/random.h"
 #include "pollard/platform/io.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
+#include "pollard/testkit/sockets.h"
 #include "pollard/tests/support/effort.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
-#include "pollard/tests/support/sockets.h"
 
 namespace pollard::testing {
 namespace {

@@ -5,10 +5,10 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/acceptor.h"
-#include "pollard/net/channel.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/tcp/acceptor.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -1,5 +1,5 @@
 // Two coupled connections: bytes, ends and deaths go from one to the other, in bounded memory.
-#include "pollard/net/relay.h"
+#include "pollard/net/tcp/relay.h"
 
 #include <algorithm>
 #include <string>

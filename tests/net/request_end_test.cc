@@ -10,7 +10,7 @@
 
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
-#include "pollard/tests/support/forked.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/service.h"
 
 namespace pollard::testing {

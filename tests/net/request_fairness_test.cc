@@ -8,7 +8,7 @@
 #include <thread>
 #include <utility>
 
-#include "pollard/net/request_framing.h"
+#include "pollard/net/requests/request_framing.h"
 #include "pollard/tests/support/service.h"
 
 namespace pollard::testing {

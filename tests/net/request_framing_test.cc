@@ -1,6 +1,6 @@
 // Messages on workers: whole however they were cut, in order, and with a clear end when they can't
 // be understood.
-#include "pollard/net/request_framing.h"
+#include "pollard/net/requests/request_framing.h"
 
 #include <array>
 #include <atomic>

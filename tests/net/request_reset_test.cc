@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "pollard/tests/support/faults.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/quiet.h"
 #include "pollard/tests/support/service.h"
 

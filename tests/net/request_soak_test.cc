@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/tcp/tcp_client.h"
 #include "pollard/tests/support/dice.h"
 #include "pollard/tests/support/effort.h"
 #include "pollard/tests/support/service.h"

@@ -1,6 +1,6 @@
 // Looking names up beside a loop: answers, failures, deadlines, withdrawal, and the end of it all
 // while a lookup hangs.
-#include "pollard/net/resolver.h"
+#include "pollard/net/names/resolver.h"
 
 #include <netdb.h>
 
@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/loop_thread.h"
+#include "pollard/net/loop/loop_thread.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/fake_names.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
 
 namespace pollard::testing {
 namespace {

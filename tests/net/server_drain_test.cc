@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/support/connected.h"
 
 namespace pollard::testing {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <new>
 
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/quiet.h"
 #include "pollard/tests/support/short_memory.h"

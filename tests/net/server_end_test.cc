@@ -12,11 +12,11 @@
 #include <thread>
 
 #include "pollard/base/error.h"
-#include "pollard/net/loop_thread.h"
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/loop/loop_thread.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/quiet.h"
 #include "pollard/tests/support/service.h"
 

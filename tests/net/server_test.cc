@@ -15,10 +15,10 @@
 
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/socket.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/quiet.h"
 
 namespace pollard::testing {

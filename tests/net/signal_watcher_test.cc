@@ -1,5 +1,5 @@
 // Signals as events: who is told, in which thread, and what is as it was before.
-#include "pollard/net/signal_watcher.h"
+#include "pollard/net/loop/signal_watcher.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -12,10 +12,10 @@
 #include <thread>
 #include <vector>
 
-#include "pollard/net/loop_thread.h"
+#include "pollard/net/loop/loop_thread.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
 
 namespace pollard::testing {
 namespace {

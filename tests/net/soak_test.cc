@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/system_calls.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/dice.h"
 #include "pollard/tests/support/effort.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -6,9 +6,9 @@
 #include <thread>
 #include <vector>
 
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "pollard/net/channel.h"
-#include "pollard/net/time_limits.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/tcp/time_limits.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

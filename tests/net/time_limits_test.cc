@@ -1,13 +1,13 @@
 // Limits of time: which of them ends a connection, when, and what they cost those that are busy.
-#include "pollard/net/time_limits.h"
+#include "pollard/net/tcp/time_limits.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <system_error>
 
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
-#include "pollard/tests/support/faults.h"
 #include "pollard/tests/support/stopped_clock.h"
 
 namespace pollard::testing {

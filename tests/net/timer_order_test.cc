@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "pollard/base/random.h"
-#include "pollard/net/timer_queue.h"
+#include "pollard/net/timers/internal/timer_queue.h"
 #include "pollard/tests/support/effort.h"
 #include "pollard/tests/support/failing_allocation.h"
 

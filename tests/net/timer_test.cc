@@ -1,5 +1,5 @@
 // Timers: the queue by itself, under a clock of its own, and the handles to what is in it.
-#include "pollard/net/timer.h"
+#include "pollard/net/timers/timer.h"
 
 #include <boost/test/unit_test.hpp>
 #include <functional>
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/timer_queue.h"
+#include "pollard/net/timers/internal/timer_queue.h"
 #include "pollard/tests/support/failing_allocation.h"
 
 namespace pollard::testing {

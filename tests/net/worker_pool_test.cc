@@ -1,5 +1,5 @@
 // Workers: everything that was taken runs once, in order, and a pool can be ended from anywhere.
-#include "pollard/net/worker_pool.h"
+#include "pollard/net/loop/worker_pool.h"
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>

@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/net/channel.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/loop_thread.h"
-#include "pollard/net/signal_watcher.h"
-#include "pollard/tests/support/forked.h"
+#include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/loop/loop_thread.h"
+#include "pollard/net/loop/signal_watcher.h"
+#include "pollard/testkit/forked.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/platform/sim/errno_names.h"
+#include "pollard/testkit/sim/errno_names.h"
 
 namespace pollard::platform {
 namespace {

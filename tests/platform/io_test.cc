@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "pollard/platform/socket.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::platform {
 namespace {

@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/address.h"
+#include "pollard/net/names/address.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/tests/support/fake_names.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard::testing {
 namespace {

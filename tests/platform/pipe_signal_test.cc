@@ -9,8 +9,8 @@
 
 #include "pollard/platform/io.h"
 #include "pollard/platform/socket.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::platform {
 namespace {

@@ -14,8 +14,8 @@
 #include <string>
 
 #include "pollard/platform/system_calls.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
 
 namespace pollard::platform {
 namespace {

@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "pollard/platform/system_calls.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/forked.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/forked.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::platform {
 namespace {

@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "pollard/platform/poll.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/socket.h"
 #include "pollard/platform/time.h"
-#include "pollard/tests/support/forked.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/forked.h"
+#include "pollard/testkit/sim/kernel.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::sim {
 namespace {

@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "pollard/platform/sim/kernel.h"
-#include "pollard/platform/sim/kqueue_names.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/sim/kernel.h"
+#include "pollard/testkit/sim/kqueue_names.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::sim {
 namespace {

@@ -17,9 +17,9 @@
 
 #include "pollard/platform/epoll.h"
 #include "pollard/platform/poll.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/socket_address.h"
 #include "pollard/platform/system_calls.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::platform {
 namespace {

@@ -13,9 +13,9 @@
 #include <string_view>
 
 #include "pollard/platform/poll.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/socket.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/sim/kernel.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::sim {
 namespace {

@@ -14,8 +14,8 @@
 
 #include "pollard/base/assert.h"
 #include "pollard/base/log.h"
-#include "pollard/tests/support/forked.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/forked.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::platform {
 namespace {

@@ -5,7 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <climits>
 
-#include "pollard/tests/support/faults.h"
+#include "pollard/testkit/faults.h"
 
 namespace pollard::platform {
 namespace {

@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/sockets.h"
 
 namespace pollard::platform {
 namespace {

@@ -1,6 +1,6 @@
 // The contract of Poller on every backend: each promise of the conformance kit is a case, and so is
 // agreeing with each of the other backends.
-#include "pollard/tests/conformance/conformance.h"
+#include "pollard/testkit/conformance/conformance.h"
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/tests/conformance/differential.h"
+#include "pollard/testkit/conformance/differential.h"
 #include "pollard/tests/support/each_backend.h"
 
 namespace pollard::testing {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/poller/backends.h"
-#include "pollard/tests/support/forked.h"
+#include "pollard/testkit/forked.h"
+#include "pollard/testkit/sim/kernel.h"
 #include "pollard/tests/support/watch.h"
 
 namespace pollard::testing {

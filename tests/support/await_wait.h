@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <thread>
 
-#include "pollard/tests/support/faults.h"
+#include "pollard/testkit/faults.h"
 
 namespace pollard::testing {
 

@@ -13,9 +13,9 @@
 #include "pollard/base/random.h"
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/io.h"
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/platform/socket.h"
-#include "pollard/tests/support/faults.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::testing {
 namespace {

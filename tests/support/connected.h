@@ -13,13 +13,13 @@
 #include <vector>
 
 #include "pollard/base/error.h"
-#include "pollard/net/connection_group.h"
-#include "pollard/net/connection_handlers.h"
-#include "pollard/net/event_loop.h"
-#include "pollard/net/tcp_connection.h"
+#include "pollard/net/loop/event_loop.h"
+#include "pollard/net/tcp/connection_handlers.h"
+#include "pollard/net/tcp/internal/connection_group.h"
+#include "pollard/net/tcp/tcp_connection.h"
 #include "pollard/platform/time.h"
+#include "pollard/testkit/sockets.h"
 #include "pollard/tests/support/each_backend.h"
-#include "pollard/tests/support/sockets.h"
 
 namespace pollard::testing {
 

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/poller/registry.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace pollard::testing {
 namespace {

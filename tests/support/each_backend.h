@@ -7,7 +7,7 @@
 //   }
 //
 // Every body runs on two kernels. The suite "epoll" is epoll on the real one, "simulated-epoll" is
-// the same on the simulated one (platform/sim/). Where the real kernel lacks the mechanism, as
+// the same on the simulated one (testkit/sim/). Where the real kernel lacks the mechanism, as
 // Linux lacks kqueue, the suite "kqueue" runs on the simulated one, and says so.
 //
 // A backend that can't run anywhere has its cases shown as skipped, with the reason; one that is

@@ -12,7 +12,7 @@
 #include <mutex>
 #include <set>
 
-#include "pollard/net/resolver.h"
+#include "pollard/net/names/resolver.h"
 #include "pollard/platform/socket_address.h"
 
 namespace pollard::testing {

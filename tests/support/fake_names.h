@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "pollard/net/address.h"
-#include "pollard/tests/support/faults.h"
+#include "pollard/net/names/address.h"
+#include "pollard/testkit/faults.h"
 
 namespace pollard::testing {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "pollard/base/assert.h"
-#include "pollard/net/codec.h"
+#include "pollard/net/framing/codec.h"
 
 namespace pollard::testing {
 

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pollard/net/request_server.h"
+#include "pollard/net/requests/request_server.h"
 #include "pollard/tests/support/connected.h"
 
 namespace pollard::testing {

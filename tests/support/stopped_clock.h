@@ -8,7 +8,7 @@
 
 #include "pollard/base/clock.h"
 #include "pollard/platform/time.h"
-#include "pollard/tests/support/faults.h"
+#include "pollard/testkit/faults.h"
 
 namespace pollard::testing {
 

@@ -16,9 +16,9 @@
 #include "pollard/platform/time.h"
 #include "pollard/poller/poller.h"
 #include "pollard/poller/registry.h"
+#include "pollard/testkit/faults.h"
+#include "pollard/testkit/sockets.h"
 #include "pollard/tests/support/each_backend.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/sockets.h"
 
 namespace pollard::testing {
 

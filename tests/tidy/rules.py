@@ -13,9 +13,10 @@ MAY_INCLUDE = {
     "platform": {"base", "platform"},
     "poller": {"base", "platform", "poller"},
     "net": {"base", "platform", "poller", "net"},
-    "examples": {"base", "platform", "poller", "net"},
-    "tests": {"base", "platform", "poller", "net", "tests"},
-    "bench": {"base", "platform", "poller", "net", "tests"},
+    "testkit": {"base", "platform", "poller", "net", "testkit"},
+    "examples": {"base", "platform", "poller", "net", "testkit"},
+    "tests": {"base", "platform", "poller", "net", "testkit", "tests"},
+    "bench": {"base", "platform", "poller", "net", "testkit", "tests"},
 }
 # Where the system is reached through platform/ alone. The bench compares with programs that reach
 # it by themselves (its floors and peers), and gives them work; but ours are as a user's are.
@@ -42,8 +43,8 @@ class File:
         self.folder = path.split("/")[0] if "/" in path else ""
         self.is_header = path.endswith(".h")
         self.is_cpp = path.endswith((".h", ".cc"))
-        self.in_library = self.folder in FOLDERS
-        self.is_simulator = path.startswith("platform/sim/")
+        self.is_simulator = path.startswith("testkit/sim/")
+        self.in_library = self.folder in FOLDERS or self.is_simulator
         # Which calls only what is beneath it: the library above the seam, and who uses it.
         self.above_seam = self.folder in ABOVE_SEAM or path.startswith(OURS_IN_BENCH)
         self._code = None
@@ -93,8 +94,9 @@ def errno(file):
 
 
 def dependencies(file):
-    """dependencies run one way, base <- platform <- poller <- net <- (tests, examples, bench), and
-    are written "pollard/<folder>/<file>.h": move what is needed down, or what needs it up"""
+    """dependencies run one way, base <- platform <- poller <- net <- testkit <- (tests, examples,
+    bench), and are written "pollard/<folder>/<file>.h": move what is needed down, or what needs it
+    up"""
     allowed = MAY_INCLUDE.get(file.folder)
     if not file.is_cpp or allowed is None:
         return

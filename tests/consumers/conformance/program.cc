@@ -1,8 +1,8 @@
 #include <iostream>
 
-#include "pollard/platform/sim/kernel.h"
 #include "pollard/poller/registry.h"
-#include "pollard/tests/conformance/conformance.h"
+#include "pollard/testkit/conformance/conformance.h"
+#include "pollard/testkit/sim/kernel.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "pollard/net/channel.h"
+#include "pollard/net/loop/channel.h"
 
 #include <chrono>
 #include <string>

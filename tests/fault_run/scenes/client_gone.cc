@@ -1,7 +1,7 @@
 #include <chrono>
 #include <memory>
 
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/tcp/tcp_client.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 #include "pollard/tests/fault_run/scenes/answerer.h"
 

@@ -1,4 +1,4 @@
-#include "pollard/net/connector.h"
+#include "pollard/net/tcp/connector.h"
 
 #include <chrono>
 

@@ -1,9 +1,9 @@
-#include "pollard/net/framing.h"
+#include "pollard/net/framing/framing.h"
 
 #include <string>
 
-#include "pollard/net/codec.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/framing/codec.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 
 namespace pollard::fault_run {

@@ -1,6 +1,6 @@
 #include <string>
 
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 
 namespace pollard::fault_run {

@@ -1,6 +1,6 @@
 #include <atomic>
 
-#include "pollard/net/loop_thread.h"
+#include "pollard/net/loop/loop_thread.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 
 namespace pollard::fault_run {

@@ -2,7 +2,7 @@
 #include <memory>
 #include <string>
 
-#include "pollard/net/tcp_client.h"
+#include "pollard/net/tcp/tcp_client.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 #include "pollard/tests/fault_run/scenes/answerer.h"
 

@@ -1,11 +1,11 @@
-#include "pollard/net/relay.h"
+#include "pollard/net/tcp/relay.h"
 
 #include <chrono>
 #include <memory>
 #include <string>
 
-#include "pollard/net/tcp_client.h"
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_client.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 #include "pollard/tests/fault_run/scenes/answerer.h"
 

@@ -1,4 +1,4 @@
-#include "pollard/net/resolver.h"
+#include "pollard/net/names/resolver.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "pollard/net/tcp_server.h"
+#include "pollard/net/tcp/tcp_server.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 
 namespace pollard::fault_run {

@@ -2,7 +2,7 @@
 #include <csignal>
 #include <vector>
 
-#include "pollard/net/signal_watcher.h"
+#include "pollard/net/loop/signal_watcher.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 
 namespace pollard::fault_run {

@@ -1,7 +1,7 @@
 #include <chrono>
 #include <string>
 
-#include "pollard/net/event_loop.h"
+#include "pollard/net/loop/event_loop.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 
 namespace pollard::fault_run {

@@ -1,8 +1,8 @@
 #include <atomic>
 #include <chrono>
 
-#include "pollard/net/request_connection.h"
-#include "pollard/net/request_server.h"
+#include "pollard/net/requests/request_connection.h"
+#include "pollard/net/requests/request_server.h"
 #include "pollard/tests/fault_run/scenes/all.h"
 
 namespace pollard::fault_run {
