@@ -18,9 +18,9 @@
 #include <utility>
 
 #include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/tcp/tcp_client.h"
-#include "pollard/platform/io.h"
 #include "support/options.h"
 #include "support/stop_signals.h"
 
@@ -59,10 +59,11 @@ class Keyboard {
 
   void read_some() {
     std::array<std::byte, 4096> space;
-    const auto got = pollard::platform::read(kStandardInput, space);
-    if (got.interrupted() || got.would_block()) return;
-    if (!got.ok()) throw std::system_error(got.error(), "reading standard input");
-    say_(std::span(space).first(got.count()));
+    std::size_t count = 0;
+    const std::error_code error = pollard::read_available(kStandardInput, space, count);
+    if (error == std::errc::resource_unavailable_try_again) return;
+    if (error) throw std::system_error(error, "reading standard input");
+    say_(std::span(space).first(count));
   }
 
   pollard::EventLoop& loop_;

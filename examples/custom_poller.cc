@@ -15,8 +15,7 @@
 
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/tcp/tcp_server.h"
-#include "pollard/platform/poll.h"
-#include "pollard/platform/time.h"
+#include "pollard/poller/mechanism.h"
 #include "pollard/poller/registry.h"
 // The kit is public, unlike the rest of tests/.
 #include "pollard/testkit/conformance/conformance.h"  // tidy-allow(dependencies): see above
@@ -26,9 +25,10 @@ namespace {
 
 using namespace std::chrono_literals;
 namespace conformance = pollard::conformance;
-namespace platform = pollard::platform;
+using pollard::DescriptorState;
 using pollard::Duration;
 using pollard::Interest;
+using pollard::platform::Result;
 
 // No edges; and a change costs no call, for the set is our own memory.
 constexpr pollard::PollerCapabilities kCapabilities = {.batched_changes = true};
@@ -45,81 +45,69 @@ class ScanPoller final : public pollard::Poller {
  private:
   struct Watched {
     int fd;
-    short events;
+    Interest interest;
   };
 
   std::error_code apply(int fd, Interest from, Interest to) override {
     if (from == Interest::kNone) {
       // A refusal is the answer of add(). A change that rides along with a wait can't be refused
       // any more: the scan will find out, and evict.
-      platform::PollRecord record{.fd = fd, .events = 0, .revents = 0};
-      if (!may_defer() && ask(record).ok() && (record.revents & platform::kPollInvalid) != 0) {
+      DescriptorState state;
+      if (!may_defer() && pollard::ask_readiness(fd, Interest::kNone, state).ok() && state.closed) {
         return std::make_error_code(std::errc::bad_file_descriptor);
       }
-      watched_.push_back({fd, to_events(to)});
+      watched_.push_back({fd, to});
       return {};
     }
     const auto found = std::ranges::find(watched_, fd, &Watched::fd);
     if (to == Interest::kNone) {
       watched_.erase(found);
     } else {
-      found->events = to_events(to);
+      found->interest = to;
     }
     return {};
   }
 
-  static short to_events(Interest interest) {
-    int events = 0;
-    if (wants_read(interest)) events |= platform::kPollIn;
-    if (wants_write(interest)) events |= platform::kPollOut;
-    return static_cast<short>(events);
-  }
-
-  platform::Result collect(Duration timeout) override {
-    const pollard::MonotonicTime start = platform::monotonic_now();
+  Result collect(Duration timeout) override {
+    const pollard::MonotonicTime start = pollard::monotonic_now();
     for (;;) {
-      platform::Result done = scan();
-      const Duration waited = platform::monotonic_now() - start;
+      Result done = scan();
+      const Duration waited = pollard::monotonic_now() - start;
       const bool is_over = waited >= timeout;
       if (done.ok() && (!found_nothing() || is_over)) return done;
-      if (done.ok()) done = platform::poll_milliseconds({}, 1);
+      if (done.ok()) done = pollard::sleep_unless_interrupted(1ms);
       if (!done.ok()) return done;  // a signal: that is a wait that found nothing
     }
   }
 
-  // Everybody once, from where the last scan ended: nobody is always served first.
-  platform::Result scan() {
+  // Asks each descriptor once, from where the last scan ended, so that none is always served first.
+  Result scan() {
     std::vector<int> closed;
     const std::size_t count = watched_.size();
     for (std::size_t i = 0; i < count && !batch_full(); ++i) {
       next_ = next_ < count ? next_ : 0;
       const Watched& watched = watched_[next_++];
-      platform::PollRecord record{.fd = watched.fd, .events = watched.events, .revents = 0};
-      const platform::Result asked = ask(record);
+      DescriptorState state;
+      const Result asked = pollard::ask_readiness(watched.fd, watched.interest, state);
       if (!asked.ok()) return asked;
-      if ((record.revents & platform::kPollInvalid) != 0) {
+      if (state.closed) {
         closed.push_back(watched.fd);
-      } else if (record.revents != 0) {
-        report(watched.fd, ready_by(record.revents));
+      } else if (const unsigned bits = to_bits(state); bits != 0) {
+        report(watched.fd, bits);
       }
     }
     for (const int fd : closed) evict(fd);
     return {};
   }
 
-  // What poll says of one descriptor at once, in `revents`.
-  static platform::Result ask(platform::PollRecord& record) {
-    return platform::poll_milliseconds({&record, 1}, 0);
-  }
-
   // An end or an error is readable and writable, whatever the mechanism calls it.
-  static unsigned ready_by(int events) {
-    unsigned ready = 0;
-    if ((events & platform::kPollIn) != 0) ready |= kReadable;
-    if ((events & platform::kPollOut) != 0) ready |= kWritable;
-    if ((events & platform::kPollHangup) != 0) ready |= kReadable | kWritable | kHangup;
-    if ((events & platform::kPollError) != 0) ready |= kReadable | kWritable | kError;
-    return ready;
+  static unsigned to_bits(const pollard::Readiness& ready) {
+    unsigned bits = 0;
+    if (ready.readable) bits |= kReadable;
+    if (ready.writable) bits |= kWritable;
+    if (ready.hangup) bits |= kReadable | kWritable | kHangup;
+    if (ready.error) bits |= kReadable | kWritable | kError;
+    return bits;
   }
 
   std::vector<Watched> watched_;

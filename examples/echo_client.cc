@@ -18,10 +18,10 @@
 #include <vector>
 
 #include "pollard/base/random.h"
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/loop/loop_thread.h"
 #include "pollard/net/tcp/tcp_client.h"
-#include "pollard/platform/process.h"
 #include "support/json.h"
 #include "support/options.h"
 #include "support/stop_signals.h"
@@ -372,7 +372,7 @@ void Result::print_sentence(std::string_view poller, const Options& options) {
 void require_descriptors(unsigned connections) {
   constexpr unsigned kOthers = 32;  // standard streams, the poller, the loop's own
   const std::uint64_t needed = std::uint64_t{connections} + kOthers;
-  const std::uint64_t granted = pollard::platform::raise_descriptor_limit(needed);
+  const std::uint64_t granted = pollard::raise_descriptor_limit(needed);
   if (granted >= needed) return;
   throw std::runtime_error(std::to_string(connections) + " connections need " +
                            std::to_string(needed) + " descriptors, and this process may have " +

@@ -10,9 +10,9 @@
 #include <system_error>
 
 #include "pollard/base/error.h"
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/tcp/tcp_server.h"
-#include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/serve.h"
 
@@ -43,7 +43,7 @@ std::string advice(std::error_code error) {
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
   // A connection is a descriptor, and the usual limit is low.
-  pollard::platform::raise_descriptor_limit(1U << 20U);
+  pollard::raise_descriptor_limit(1U << 20U);
 
   pollard::EventLoop loop({.poller = poller});
   pollard::TcpServer server(

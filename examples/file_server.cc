@@ -18,10 +18,9 @@
 #include <string_view>
 #include <system_error>
 
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/tcp/tcp_server.h"
-#include "pollard/platform/io.h"
-#include "pollard/platform/process.h"
 #include "support/http.h"
 #include "support/options.h"
 #include "support/serve.h"
@@ -76,14 +75,13 @@ std::optional<fs::path> find_file(const fs::path& root, const std::string& path)
 void answer_with_file(const pollard::TcpConnectionPtr& client, const fs::path& file, bool head) {
   std::error_code error;
   const std::uint64_t size = fs::file_size(file, error);
-  const auto opened = pollard::platform::open_for_reading(file.c_str());
-  if (error || !opened.ok()) {
+  pollard::FileRegion region{.size = size};
+  if (error || pollard::open_for_reading(file, region.file)) {
     client->send(examples::text_response("403 Forbidden", "it can't be read\n"));
     return;
   }
-  pollard::platform::Descriptor descriptor(opened.descriptor());
   client->send(examples::response_head("200 OK", "application/octet-stream", size));
-  if (!head) client->send_file({std::move(descriptor), 0, size});
+  if (!head) client->send_file(std::move(region));
 }
 
 void answer(const pollard::TcpConnectionPtr& client, const examples::HttpRequest& request,
@@ -104,7 +102,7 @@ void answer(const pollard::TcpConnectionPtr& client, const examples::HttpRequest
 }
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
-  pollard::platform::raise_descriptor_limit(1U << 20U);
+  pollard::raise_descriptor_limit(1U << 20U);
   const fs::path root = fs::canonical(options.root);
   if (!fs::is_directory(root)) {
     throw fs::filesystem_error("serving", root, std::make_error_code(std::errc::not_a_directory));

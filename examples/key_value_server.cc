@@ -17,10 +17,9 @@
 #include "key_value_server/commands.h"
 #include "key_value_server/resp.h"
 #include "key_value_server/store.h"
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/tcp/tcp_server.h"
-#include "pollard/platform/process.h"
-#include "pollard/platform/time.h"
 #include "support/options.h"
 #include "support/serve.h"
 
@@ -116,10 +115,10 @@ pollard::ConnectionHandlers handlers(key_value::Store& store) {
 }
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
-  pollard::platform::raise_descriptor_limit(1U << 20U);
+  pollard::raise_descriptor_limit(1U << 20U);
 
   pollard::EventLoop loop({.poller = poller});
-  key_value::Store store(pollard::platform::monotonic_now);
+  key_value::Store store([&loop] { return loop.now(); });
   pollard::TcpServer server(
       loop, pollard::HostPort::parse(options.listen), handlers(store),
       {.threads = options.threads, .connection = {.pause_reading_when_full = true}});

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/tcp/tcp_server.h"
-#include "pollard/platform/process.h"
 #include "support/http.h"
 #include "support/options.h"
 #include "support/stop_signals.h"
@@ -148,7 +148,7 @@ pollard::EventLoopOptions watched_loop(std::chrono::milliseconds slow_turn) {
 }
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
-  pollard::platform::raise_descriptor_limit(1U << 20U);
+  pollard::raise_descriptor_limit(1U << 20U);
   const std::chrono::milliseconds slow_turn(options.slow_turn);
   pollard::EventLoopOptions loop_options = watched_loop(slow_turn);
   loop_options.poller = poller;

@@ -23,12 +23,12 @@
 #include <system_error>
 #include <utility>
 
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/loop/signal_watcher.h"
 #include "pollard/net/names/host_port.h"
 #include "pollard/net/tcp/tcp_client.h"
 #include "pollard/net/tcp/tcp_server.h"
-#include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/where.h"
 
@@ -144,7 +144,7 @@ class Relay {
 };
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
-  pollard::platform::raise_descriptor_limit(1U << 20U);
+  pollard::raise_descriptor_limit(1U << 20U);
   pollard::EventLoop loop({.poller = poller});
   Relay relay(loop, options);
   const auto limit =

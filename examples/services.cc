@@ -18,9 +18,9 @@
 #include <utility>
 #include <vector>
 
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/tcp/tcp_server.h"
-#include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/stop_signals.h"
 #include "support/where.h"
@@ -134,7 +134,7 @@ pollard::HostPort place_of(const Service& service, const Options& options) {
 }
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
-  pollard::platform::raise_descriptor_limit(1U << 20U);
+  pollard::raise_descriptor_limit(1U << 20U);
 
   pollard::EventLoop loop({.poller = poller});
   std::list<pollard::TcpServer> servers;

@@ -14,8 +14,8 @@
 #include <system_error>
 
 #include "pollard/net/loop/channel.h"
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
-#include "pollard/platform/io.h"
 #include "support/options.h"
 #include "support/stop_signals.h"
 
@@ -32,16 +32,16 @@ int main(int argc, char** argv) try {
   // One read for each time that the channel says "readable": it says so again while there is more,
   // and one read never blocks. That is why the descriptor, which other programs may share, stays as
   // it is.
-  const pollard::Channel input(loop, kStandardInput, pollard::Interest::kRead,
-                               [&](pollard::Readiness) {
-                                 std::array<std::byte, 4096> space;
-                                 const auto got = pollard::platform::read(kStandardInput, space);
-                                 if (got.interrupted() || got.would_block()) return;
-                                 if (!got.ok())
-                                   throw std::system_error(got.error(), "reading standard input");
-                                 std::cout << got.count() << " bytes" << std::endl;
-                                 if (got.count() == 0) loop.stop();  // the end
-                               });
+  const auto read_once = [&loop](pollard::Readiness) {
+    std::array<std::byte, 4096> space;
+    std::size_t count = 0;
+    const std::error_code error = pollard::read_available(kStandardInput, space, count);
+    if (error == std::errc::resource_unavailable_try_again) return;
+    if (error) throw std::system_error(error, "reading standard input");
+    std::cout << count << " bytes" << std::endl;
+    if (count == 0) loop.stop();  // the end
+  };
+  const pollard::Channel input(loop, kStandardInput, pollard::Interest::kRead, read_once);
 
   std::cout << "watching standard input with " << loop.poller_name() << std::endl;
   loop.run();

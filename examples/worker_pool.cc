@@ -17,9 +17,9 @@
 #include <string_view>
 #include <system_error>
 
+#include "pollard/net/loop/descriptors.h"
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/requests/request_server.h"
-#include "pollard/platform/process.h"
 #include "support/options.h"
 #include "support/serve.h"
 
@@ -118,7 +118,7 @@ class Service {
 };
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
-  pollard::platform::raise_descriptor_limit(1U << 20U);
+  pollard::raise_descriptor_limit(1U << 20U);
   pollard::EventLoop loop({.poller = poller});
   Service service(loop, options);
   examples::serve_until_stopped(loop, service.server(), 5s);

@@ -43,6 +43,7 @@ class File:
         self.folder = path.split("/")[0] if "/" in path else ""
         self.is_header = path.endswith(".h")
         self.is_cpp = path.endswith((".h", ".cc"))
+        self.is_document = path == "README.md" or path.startswith("docs/")
         self.is_simulator = path.startswith("testkit/sim/")
         self.in_library = self.folder in FOLDERS or self.is_simulator
         # Which calls only what is beneath it: the library above the seam, and who uses it.
@@ -113,6 +114,19 @@ def dependencies(file):
             yield number
 
 
+_INTERNAL_INCLUDE = (
+    r'^[ \t]*#[ \t]*include[ \t]*"pollard/(platform/|([\w/]*/)?internal/)'
+)
+
+
+def user_includes(file):
+    """an example, and a listing in README.md or docs/, includes the API alone: no header of
+    platform/, no header of an internal/ folder; what it needs belongs in an API header (see
+    net/loop/descriptors.h and poller/mechanism.h)"""
+    if file.is_document or (file.folder == "examples" and file.is_cpp):
+        yield from _matching_lines(file.text, _INTERNAL_INCLUDE)
+
+
 def markers(file):
     """no marker of unfinished work: finish it, or state the limit in a sentence that stays true"""
     if not file.path.startswith("tests/tidy/"):
@@ -121,6 +135,8 @@ def markers(file):
 
 def columns(file):
     """at most 100 columns: break the line"""
+    if file.is_document:  # the row of a table can't be broken
+        return
     for number, line in enumerate(file.lines, 1):
         if len(line) > MAX_COLUMNS:
             yield number
@@ -285,6 +301,7 @@ RULES = [
     system_headers,
     errno,
     dependencies,
+    user_includes,
     markers,
     columns,
     function_length,
