@@ -17,8 +17,7 @@
 #include "pollard/net/tcp/tcp_server.h"
 #include "pollard/poller/mechanism.h"
 #include "pollard/poller/registry.h"
-// The kit is public, unlike the rest of tests/.
-#include "pollard/testkit/conformance/conformance.h"  // tidy-allow(dependencies): see above
+#include "pollard/testkit/conformance/conformance.h"
 #include "support/stop_signals.h"
 
 namespace {
