@@ -11,8 +11,7 @@
 #include <system_error>
 
 #include "pollard/platform/io.h"
-#include "pollard/tests/support/faults.h"
-#include "pollard/tests/support/sockets.h"
+#include "pollard/testkit/faults.h"
 
 namespace pollard {
 namespace {

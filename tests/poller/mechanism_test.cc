@@ -10,8 +10,8 @@
 
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/io.h"
+#include "pollard/testkit/faults.h"
 #include "pollard/testkit/sim/kernel.h"
-#include "pollard/tests/support/faults.h"
 
 namespace pollard {
 namespace {
