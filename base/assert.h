@@ -18,6 +18,8 @@ struct AssertionPlace {
 
 }  // namespace pollard
 
+/// Ends the program with `why`, the precondition that was violated, unless `condition` holds; also
+/// in release builds. Any thread.
 #define POLLARD_ASSERT(condition, why)                \
   (static_cast<bool>(condition)                       \
        ? static_cast<void>(0)                         \

@@ -22,6 +22,7 @@ struct MonotonicClock {
   static constexpr bool is_steady = true;                                ///< never goes back
 };
 
+/// A point on the time line of MonotonicClock.
 using MonotonicTime = MonotonicClock::time_point;
 
 /// Returns `time + delay`. A sum past an end of the time line is that end rather than an overflow:

@@ -6,6 +6,7 @@
 
 namespace pollard {
 
+/// The failures of the library itself. Converts to std::error_code.
 enum class Error {
   kForked = 1,         ///< a poller or loop of the parent process was used in a forked child
   kPollerUnknown,      ///< no poller of that name is registered
@@ -35,6 +36,7 @@ enum class Error {
 
 /// The category named "pollard".
 [[nodiscard]] const std::error_category& error_category() noexcept;
+/// Makes a code of that category; std::error_code calls it when an Error is converted.
 [[nodiscard]] std::error_code make_error_code(Error error) noexcept;
 
 }  // namespace pollard

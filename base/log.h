@@ -9,11 +9,13 @@
 
 namespace pollard {
 
+/// How serious a message is, least first.
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarning, kError };
 
 /// "debug", "info", "warning" or "error".
 [[nodiscard]] std::string_view to_string(LogLevel level);
 
+/// Gets each message, without a line's end; in any thread.
 using LogSink = MoveFunction<void(LogLevel, std::string_view message)>;
 
 /// Replaces the sink; an empty one restores the default, which writes to standard error. It never

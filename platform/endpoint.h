@@ -11,6 +11,7 @@
 
 namespace pollard::platform {
 
+/// The address family of an endpoint (AF_INET, AF_INET6, AF_UNIX).
 enum class Family : std::uint8_t { kNone, kIpv4, kIpv6, kUnix };
 
 /// A value; what a field means depends on the family.

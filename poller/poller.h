@@ -42,9 +42,11 @@ namespace pollard {
 /// The numbers are those of the events in poll(2) and epoll(7).
 enum class Interest : std::uint8_t { kNone = 0, kRead = 1, kWrite = 4, kBoth = 5 };
 
+/// Returns whether `interest` includes reading.
 constexpr bool wants_read(Interest interest) {
   return interest == Interest::kRead || interest == Interest::kBoth;
 }
+/// Returns whether `interest` includes writing.
 constexpr bool wants_write(Interest interest) {
   return interest == Interest::kWrite || interest == Interest::kBoth;
 }

@@ -88,6 +88,7 @@ std::error_code send_framed(TcpConnection& connection, const Framing& codec,
   message += envelope.tail;
   return connection.send(envelope.head(), std::move(message));
 }
+/// Sends a message up to its NUL, like the first send_framed().
 template <Codec Framing>
 std::error_code send_framed(TcpConnection& connection, const Framing& codec, const char* message) {
   return send_framed(connection, codec, std::string_view(message));

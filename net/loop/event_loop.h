@@ -89,8 +89,9 @@ struct LoopStats {
 /// A loop as other threads may keep it: safe to use when the loop is gone. Any thread.
 class LoopHandle {
  public:
-  /// EventLoop::handle() makes them.
+  /// @cond  EventLoop::handle() makes them.
   explicit LoopHandle(std::shared_ptr<Mailbox> mailbox) : mailbox_(std::move(mailbox)) {}
+  /// @endcond
 
   /// As EventLoop::post; false, with `task` destroyed, when the loop is gone.
   bool post(Task task) const { return mailbox_->post(std::move(task)); }

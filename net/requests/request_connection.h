@@ -55,6 +55,7 @@ namespace pollard {
 
 class RequestGroup;
 class RequestConnection;
+/// Keeps a connection for as long as it is held; the connection may have ended.
 using RequestConnectionPtr = std::shared_ptr<RequestConnection>;
 
 /// Handlers get it by reference; shared_from_this() keeps it for as long as anybody likes.

@@ -56,8 +56,11 @@ class OnConnect {
   Function function_;
 };
 
+/// Runs when input has arrived; see RequestHandlers::on_request.
 using OnRequest = MoveFunction<void(RequestConnection&)>;
+/// Runs once, at the end of a connection; see RequestHandlers::on_disconnect.
 using OnDisconnect = MoveFunction<void(RequestConnection&, const DisconnectReason&)>;
+/// Gets what another handler threw; see RequestHandlers::on_error.
 using OnError = MoveFunction<void(RequestConnection&, std::exception_ptr)>;
 
 /// All run on workers, and may block. For one connection they run one after the other, in order, on

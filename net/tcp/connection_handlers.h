@@ -20,6 +20,7 @@
 namespace pollard {
 
 class TcpConnection;
+/// Keeps a connection for as long as it is held; the connection may have ended.
 using TcpConnectionPtr = std::shared_ptr<TcpConnection>;
 
 /// Why a connection ended: who or what was first.

@@ -216,9 +216,10 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   struct Key {};  // only groups make connections
 
  public:
-  /// For groups.
+  /// @cond  For groups.
   TcpConnection(Key, std::shared_ptr<ConnectionGroup>&& group, platform::Descriptor&& socket,
                 Address&& peer);
+  /// @endcond
 
  private:
   enum class Received : std::uint8_t { kMore, kDrained, kEnded };

@@ -44,6 +44,8 @@ struct LimitVerdict {
   MonotonicTime next;        ///< when to judge again
 };
 
+/// Returns whether a connection with this progress has exceeded one of its limits at `now`, and
+/// when to ask again. Any thread.
 [[nodiscard]] LimitVerdict judge(const TimeLimits& limits, const ConnectionProgress& progress,
                                  MonotonicTime now);
 

@@ -75,6 +75,7 @@ struct Promise {
 /// All promises, chapter by chapter.
 [[nodiscard]] const std::vector<Promise>& promises();
 
+/// Whether a backend keeps a promise; kNotSupported: it lacks the capability that the promise is for.
 enum class Verdict : unsigned char { kHolds, kDoesNotHold, kNotSupported };
 
 /// What a check has found.
