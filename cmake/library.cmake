@@ -9,5 +9,6 @@ function(pollard_set_library_properties target)
     # Until version 1.0 a minor release may change what users write against.
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   pollard_set_warnings(${target})
+  pollard_precompile_library(${target})
   pollard_export_namespace(${target})
 endfunction()

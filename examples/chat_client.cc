@@ -3,7 +3,6 @@
 //
 //     chat_client --connect=localhost:7007 --poller=select
 //     chat_client --connect=localhost:7007 < speech.txt
-#include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -131,11 +130,9 @@ class Seat {
 int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
   std::string room = "127.0.0.1:7007";
-  CLI::App app("Says what you type to a chat_server, and shows what the others say.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--connect", room, "where the room is: host:port, or unix:/path");
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app("Says what you type to a chat_server, and shows what the others say.");
+  app.add("--connect", room, "where the room is: host:port, or unix:/path");
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   pollard::EventLoop loop({.poller = poller});
   const examples::StopSignals signals(loop, [&loop] { loop.stop(); });

@@ -1,7 +1,6 @@
 // A chat: what one says, all the others hear. Start it, then chat_client in two terminals.
 //
 //     chat_server --listen='*:7007' --poller=poll --threads=2
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <exception>
 #include <iostream>
@@ -30,14 +29,12 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
   std::string listen = "127.0.0.1:7007";
   unsigned threads = 0;
-  CLI::App app("What one says, all the others hear, line by line.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--listen", listen,
-                 "127.0.0.1:7007, localhost:7007, *:7007 (every interface) or unix:/path; 0: any\n"
-                 "port");
-  examples::add_threads_option(app, threads);
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app("What one says, all the others hear, line by line.");
+  app.add("--listen", listen,
+          "127.0.0.1:7007, localhost:7007, *:7007 (every interface) or unix:/path; 0: any\n"
+          "port");
+  app.add_threads(threads);
+  if (const auto status = app.parse(argc, argv)) return *status;
   serve(listen, threads, poller);
   return 0;
 } catch (const std::exception& error) {

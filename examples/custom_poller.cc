@@ -3,7 +3,6 @@
 //
 //     custom_poller --check
 //     custom_poller --listen=127.0.0.1:7007
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <exception>
@@ -18,6 +17,7 @@
 #include "pollard/poller/mechanism.h"
 #include "pollard/poller/registry.h"
 #include "pollard/testkit/conformance/conformance.h"
+#include "support/options.h"
 #include "support/stop_signals.h"
 
 namespace {
@@ -145,11 +145,10 @@ int main(int argc, char** argv) try {
 
   std::string listen = "127.0.0.1:7007";
   bool checks = false;
-  CLI::App app("Sends back what it gets, on a poller of its own.");
-  app.add_option("--listen", listen, "where to listen; port 0 is any free one")
-      ->capture_default_str();
+  examples::Options app("Sends back what it gets, on a poller of its own.", "");
+  app.add("--listen", listen, "where to listen; port 0 is any free one")->capture_default_str();
   app.add_flag("--check", checks, "runs the conformance kit over the poller instead");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto status = app.parse(argc, argv)) return *status;
   if (checks) return check();
   serve(listen, poller);
   return 0;

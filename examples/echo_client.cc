@@ -2,7 +2,6 @@
 // compares every byte and sends the next.
 //
 //     echo_client --connect=127.0.0.1:7007 --connections=100 --message-bytes=64 --round-trips=50000
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -386,22 +385,16 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Loads an echo server, and compares every byte that comes back.");
-  app.option_defaults()->always_capture_default();  // and so --help shows it
-  app.add_option("--connect", options.connect,
-                 "127.0.0.1:7007, [::1]:7007, localhost:7007 or unix:/path");
-  app.add_option("--connections", options.connections, "how many at a time")
-      ->check(CLI::Range(1, 1'000'000));
-  examples::add_threads_option(app, options.threads);
-  app.add_option("--message-bytes", options.message_bytes, "the size of each message")
-      ->check(CLI::Range(1, 64 << 20));
-  app.add_option("--round-trips", options.round_trips, "of all connections together")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 32U));
-  app.add_option("--timeout", options.timeout, "seconds, for everything")
-      ->check(CLI::Range(0.001, 1e6));
+  examples::Options app("Loads an echo server, and compares every byte that comes back.");
+  app.add("--connect", options.connect, "127.0.0.1:7007, [::1]:7007, localhost:7007 or unix:/path");
+  app.add("--connections", options.connections, "how many at a time", 1, 1'000'000);
+  app.add_threads(options.threads);
+  app.add("--message-bytes", options.message_bytes, "the size of each message", 1, 64 << 20);
+  app.add("--round-trips", options.round_trips, "of all connections together", 0,
+          std::uint64_t{1} << 32U);
+  app.add("--timeout", options.timeout, "seconds, for everything", 0.001, 1e6);
   app.add_flag("--json", options.json, "the result as a JSON object");
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   require_descriptors(options.connections);
   pollard::EventLoop loop({.poller = poller});

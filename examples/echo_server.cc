@@ -1,7 +1,6 @@
 // Sends back what it gets, on the backend of your choice: over IPv4, IPv6 or a Unix-domain socket.
 //
 //     echo_server --listen='*:7007' --poller=poll --threads=2
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -63,21 +62,20 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  // Takes --poller=NAMES out of the arguments; what is left is CLI11's.
+  // Takes --poller=NAMES out of the arguments; what is left is the program's.
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Sends back what it gets.");
-  app.option_defaults()->always_capture_default();  // and so --help shows it
-  app.add_option("--listen", options.listen,
-                 "127.0.0.1:7007, [::1]:7007, localhost:7007, *:7007 (every interface) or\n"
-                 "unix:/path; 0: any port");
-  examples::add_threads_option(app, options.threads);
-  app.add_flag("--level", options.level, "level-triggered, also where the poller has edges");
-  app.footer(
+  examples::Options app(
+      "Sends back what it gets.",
       "--poller=NAMES chooses the poller, as does the variable POLLARD_POLLER: poll, or\n"
       "\"kqueue,poll\" for the first of these that works. Without a choice: the best that works.");
-  CLI11_PARSE(app, argc, argv);
+  app.add("--listen", options.listen,
+          "127.0.0.1:7007, [::1]:7007, localhost:7007, *:7007 (every interface) or\n"
+          "unix:/path; 0: any port");
+  app.add_threads(options.threads);
+  app.add_flag("--level", options.level, "level-triggered, also where the poller has edges");
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);
   return 0;

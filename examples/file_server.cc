@@ -5,7 +5,6 @@
 //
 // What lies outside of the folder is never served, be it named by "..", in escapes, or by a
 // symbolic link that leads there.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -128,15 +127,13 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Serves the files below a folder over HTTP/1.0.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--listen", options.listen,
-                 "127.0.0.1:7008, [::1]:7008, *:7008 (every interface) or unix:/path; 0: any port");
-  app.add_option("--root", options.root, "the folder")->check(CLI::ExistingDirectory);
-  examples::add_threads_option(app, options.threads);
+  examples::Options app("Serves the files below a folder over HTTP/1.0.");
+  app.add("--listen", options.listen,
+          "127.0.0.1:7008, [::1]:7008, *:7008 (every interface) or unix:/path; 0: any port");
+  app.add_folder("--root", options.root, "the folder");
+  app.add_threads(options.threads);
   examples::add_patience_options(app, options.patience);
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);
   return 0;

@@ -3,7 +3,6 @@
 //
 //     key_value_server --listen=127.0.0.1:6379 --threads=2
 //     redis-benchmark -t set,get -P 16
-#include <CLI/CLI.hpp>
 #include <any>
 #include <chrono>
 #include <cstddef>
@@ -134,14 +133,12 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Keeps values under keys; speaks a part of Redis' protocol.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--listen", options.listen,
-                 "127.0.0.1:6379, localhost:6379, *:6379 (every interface) or "
-                 "unix:/path; 0: any port");
-  examples::add_threads_option(app, options.threads);
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app("Keeps values under keys; speaks a part of Redis' protocol.");
+  app.add("--listen", options.listen,
+          "127.0.0.1:6379, localhost:6379, *:6379 (every interface) or "
+          "unix:/path; 0: any port");
+  app.add_threads(options.threads);
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);
   return 0;

@@ -2,7 +2,6 @@
 //
 //     metrics --listen=127.0.0.1:7007 --metrics=127.0.0.1:9107 --threads=2
 //     curl http://127.0.0.1:9107/metrics
-#include <CLI/CLI.hpp>
 #include <array>
 #include <chrono>
 #include <concepts>
@@ -189,16 +188,14 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Echoes, and shows its counts as Prometheus text.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--listen", options.listen, "where it echoes; port 0: any");
-  app.add_option("--metrics", options.metrics, "where it answers GET /metrics; port 0: any");
-  examples::add_threads_option(app, options.threads);
+  examples::Options app("Echoes, and shows its counts as Prometheus text.");
+  app.add("--listen", options.listen, "where it echoes; port 0: any");
+  app.add("--metrics", options.metrics, "where it answers GET /metrics; port 0: any");
+  app.add_threads(options.threads);
   examples::add_patience_options(app, options.patience);
-  app.add_option("--slow-turn", options.slow_turn,
-                 "milliseconds from which a turn of a loop is told of as slow");
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  app.add("--slow-turn", options.slow_turn,
+          "milliseconds from which a turn of a loop is told of as slow");
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);
   return 0;

@@ -1,5 +1,4 @@
 // Shows which pollers there are, which of them work here, and which one a program would get.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -10,6 +9,7 @@
 
 #include "pollard/poller/registry.h"
 #include "support/json.h"
+#include "support/options.h"
 
 namespace {
 
@@ -103,11 +103,11 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice flag = pollard::poller_from_args(argc, argv);
 
   bool json = false;
-  CLI::App app(
-      "Shows which pollers there are, which of them work here, and which one a loop gets.");
+  examples::Options app(
+      "Shows which pollers there are, which of them work here, and which one a loop gets.",
+      "Give it --poller=NAMES or POLLARD_POLLER=NAMES to see what they lead to.");
   app.add_flag("--json", json, "the same as JSON");
-  app.footer("Give it --poller=NAMES or POLLARD_POLLER=NAMES to see what they lead to.");
-  CLI11_PARSE(app, argc, argv);
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   const std::vector<Row> rows = try_all();
   const auto best = std::ranges::find(rows, std::string(), &Row::reason);

@@ -10,7 +10,6 @@
 // that they give: see --drain. A second signal ends it at once.
 #include "pollard/net/tcp/relay.h"
 
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -162,21 +161,17 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Passes connections on to another server.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--listen", options.listen,
-                 "127.0.0.1:7009, [::1]:7009, *:7009 (every interface) or unix:/path; 0: any port");
-  app.add_option("--connect", options.connect,
-                 "the other server: example.org:7007, 127.0.0.1:7007 or unix:/path")
-      ->required();
-  examples::add_threads_option(app, options.threads);
-  app.add_option(
-         "--drain", options.drain,
-         "seconds that SIGINT and SIGTERM leave to open connections; SIGHUP leaves them all "
-         "the time that they want")
-      ->check(CLI::Range(0.0, 1e6));
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app("Passes connections on to another server.");
+  app.add("--listen", options.listen,
+          "127.0.0.1:7009, [::1]:7009, *:7009 (every interface) or unix:/path; 0: any port");
+  app.add_required("--connect", options.connect,
+                   "the other server: example.org:7007, 127.0.0.1:7007 or unix:/path");
+  app.add_threads(options.threads);
+  app.add("--drain", options.drain,
+          "seconds that SIGINT and SIGTERM leave to open connections; SIGHUP leaves them all "
+          "the time that they want",
+          0.0, 1e6);
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);
   return 0;

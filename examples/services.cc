@@ -3,7 +3,6 @@
 // so that nobody has to be root.
 //
 //     services --listen=127.0.0.1 --offset=7000     then: nc 127.0.0.1 7013
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -170,22 +169,19 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  // Takes --poller=NAMES out of the arguments; what is left is CLI11's.
+  // Takes --poller=NAMES out of the arguments; what is left is the program's.
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Serves echo, discard, daytime, chargen and time (RFC 862-868) over TCP.");
-  app.option_defaults()->always_capture_default();  // and so --help shows it
-  app.add_option("--listen", options.listen,
-                 "a host without a port: 127.0.0.1, ::1, localhost, or * for every interface");
-  auto* const offset = app.add_option("--offset", options.offset,
-                                      "added to the services' ports, which are 7, 9, 13, 19 and 37")
-                           ->check(CLI::Range(0, 65535 - 37));
-  app.add_flag("--any-port", options.any_port, "let the system choose the ports")->excludes(offset);
-  app.add_option("--threads", options.threads, "loops in threads of their own, for each service")
-      ->check(CLI::Range(0, 1024));
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app("Serves echo, discard, daytime, chargen and time (RFC 862-868) over TCP.");
+  app.add("--listen", options.listen,
+          "a host without a port: 127.0.0.1, ::1, localhost, or * for every interface");
+  app.add("--offset", options.offset, "added to the services' ports, which are 7, 9, 13, 19 and 37",
+          0, 65535 - 37);
+  app.add_flag("--any-port", options.any_port, "let the system choose the ports");
+  app.exclude("--any-port", "--offset");
+  app.add("--threads", options.threads, "loops in threads of their own, for each service", 0, 1024);
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);
   return 0;

@@ -5,7 +5,6 @@
 //     simulated_chat --poller=kqueue     on any system
 //
 // docs/testing-your-service.md goes through it.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <exception>
 #include <iostream>
@@ -118,9 +117,9 @@ void test_chat(pollard::sim::Kernel& network, const pollard::PollerChoice& polle
 
 int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
-  CLI::App app("Tests the chat over a simulated network, ten minutes in less than a second.");
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app(
+      "Tests the chat over a simulated network, ten minutes in less than a second.");
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   const auto began = std::chrono::steady_clock::now();
   pollard::sim::Kernel network({.latency = 20ms});

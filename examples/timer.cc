@@ -1,7 +1,6 @@
 // Ticks, and stops by itself: what a loop does when there is nothing to wait for but time.
 //
 //     timer --poller=select
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <exception>
 #include <iostream>
@@ -14,9 +13,8 @@ using namespace std::chrono_literals;
 
 int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
-  CLI::App app("Ticks for a second, and says how many timers happened.");
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app("Ticks for a second, and says how many timers happened.");
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   pollard::EventLoop loop({.poller = poller});
   const examples::StopSignals signals(loop, [&loop] { loop.stop(); });

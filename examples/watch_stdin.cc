@@ -4,7 +4,6 @@
 //
 // A pipe or a terminal is watched by every poller. A regular file is always "ready", so watching it
 // says nothing: poll and select do it all the same, epoll refuses (try: watch_stdin < README.md).
-#include <CLI/CLI.hpp>
 #include <array>
 #include <cstddef>
 #include <exception>
@@ -22,9 +21,8 @@
 int main(int argc, char** argv) try {
   constexpr int kStandardInput = 0;
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
-  CLI::App app("Says how much comes from standard input, as it comes, until its end.");
-  app.footer(examples::kAboutPoller);
-  CLI11_PARSE(app, argc, argv);
+  examples::Options app("Says how much comes from standard input, as it comes, until its end.");
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   pollard::EventLoop loop({.poller = poller});
   const examples::StopSignals signals(loop, [&loop] { loop.stop(); });

@@ -5,7 +5,6 @@
 //     worker_pool --listen=127.0.0.1:7010 --workers=4     then: echo 1000000016000000063 | nc -N …
 //
 // "status" is answered by what the workers do.
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
@@ -130,20 +129,18 @@ int main(int argc, char** argv) try {
   const pollard::PollerChoice poller = pollard::poller_from_args(argc, argv);
 
   Options options;
-  CLI::App app("Answers each line, a whole number, by its prime factors, found by workers.");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--listen", options.listen,
-                 "127.0.0.1:7010, [::1]:7010, localhost:7010, *:7010 (every interface) or\n"
-                 "unix:/path; 0: any port");
-  examples::add_threads_option(app, options.threads);
-  app.add_option("--workers", options.workers, "threads that calculate; 0: one a processor")
-      ->check(CLI::Range(0, 1024));
-  app.add_option("--queue", options.queue, "connections that may stand in line for a worker");
-  app.add_flag("--refuse", options.refuse, "close new connections while the line is full");
-  app.footer(
+  examples::Options app(
+      "Answers each line, a whole number, by its prime factors, found by workers.",
       "--poller=NAMES chooses the poller, as does the variable POLLARD_POLLER: poll, or\n"
       "\"kqueue,poll\" for the first of these that works. Without a choice: the best that works.");
-  CLI11_PARSE(app, argc, argv);
+  app.add("--listen", options.listen,
+          "127.0.0.1:7010, [::1]:7010, localhost:7010, *:7010 (every interface) or\n"
+          "unix:/path; 0: any port");
+  app.add_threads(options.threads);
+  app.add("--workers", options.workers, "threads that calculate; 0: one a processor", 0, 1024);
+  app.add("--queue", options.queue, "connections that may stand in line for a worker");
+  app.add_flag("--refuse", options.refuse, "close new connections while the line is full");
+  if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);
   return 0;

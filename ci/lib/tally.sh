@@ -15,14 +15,10 @@ tally() { printf '%s %d %d %d\n' "$@" >> "$tally_file"; }
 
 tally_has_failed() { awk '{ failed += $3 } END { exit failed == 0 }' "$tally_file"; }
 
-# The last line of a run: `N passed, N failed`, and what was skipped where something was.
+# The last line of a run: `N passed, N failed, N skipped`.
 tally_line() {
   awk '{ passed += $2; failed += $3; skipped += $4 }
-    END {
-      printf "%d passed, %d failed", passed, failed
-      if (skipped) printf ", %d skipped", skipped
-      printf "\n"
-    }' "$tally_file"
+    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$tally_file"
 }
 
 # boost_counts FILE: `passed failed skipped`, from the XML report of a Boost.Test program that

@@ -1,7 +1,6 @@
 // As much of HTTP/1.0 (RFC 1945) as the example programs answer: one GET or HEAD, and the end.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -14,6 +13,7 @@
 #include "pollard/net/bytes/buffer.h"
 #include "pollard/net/tcp/connection_handlers.h"
 #include "pollard/net/tcp/tcp_connection.h"
+#include "support/options.h"
 
 namespace examples {
 
@@ -66,14 +66,9 @@ struct HttpPatience {
   std::chrono::seconds end{10};      // to go, when the kernel has the whole answer
 };
 
-inline void add_patience_options(CLI::App& app, HttpPatience& patience) {
-  const auto add = [&app](const char* name, std::chrono::seconds& seconds, const char* what) {
-    app.add_option_function<unsigned>(
-           name, [&seconds](unsigned number) { seconds = std::chrono::seconds(number); }, what)
-        ->check(CLI::Range(1, 86400));
-  };
-  add("--request-patience", patience.request, "seconds that a client has for its request");
-  add("--end-patience", patience.end, "seconds that an answered client has to go");
+inline void add_patience_options(Options& options, HttpPatience& patience) {
+  options.add("--request-patience", patience.request, "seconds that a client has for its request");
+  options.add("--end-patience", patience.end, "seconds that an answered client has to go");
 }
 
 /// Handlers of a server whose connections each have one request. `answer(client, request)` sends;
