@@ -9,9 +9,8 @@
 #include "pollard/base/error.h"
 #include "pollard/base/log.h"
 #include "pollard/base/spare_memory.h"
-#include "pollard/net/bytes/internal/output_queue.h"
+#include "pollard/net/loop/internal/loop_part.h"
 #include "pollard/net/loop/internal/wake_watcher.h"
-#include "pollard/net/tcp/internal/connection_group.h"
 #include "pollard/platform/failure.h"
 #include "pollard/platform/time.h"
 
@@ -381,10 +380,10 @@ void EventLoop::finish_retired() {
   note(kRetired, false);
   // What ends here may retire more, of both kinds.
   for (;;) {
-    if (retiring_groups_ != nullptr) {
-      const std::shared_ptr<ConnectionGroup> group = std::move(retiring_groups_);
-      retiring_groups_ = std::move(group->next_retiring_);
-      group->finish_retired();
+    if (noted_parts_ != nullptr) {
+      LoopPart& part = *std::exchange(noted_parts_, noted_parts_->next_noted_);
+      part.noted_ = false;
+      part.release_retired();
     } else if (retired_ != nullptr) {
       const std::unique_ptr<Retired> ended = std::move(retired_);
       retired_ = std::move(ended->next_);
@@ -401,15 +400,21 @@ Timer EventLoop::every(Duration period, Task task) {
   return timers_.add(saturating_add(platform::monotonic_now(), period), period, std::move(task));
 }
 
-Timer EventLoop::coarse_at(MonotonicTime deadline, Task task) {
-  note(kCoarseTimers);
-  return coarse_timers_.at(deadline, std::move(task));
-}
-
 MonotonicTime EventLoop::read_clock() {
   const MonotonicTime time = platform::monotonic_now();
   if (in_turn_) now_ = time;
   return time;
+}
+
+LoopPart* EventLoop::find_part(const void* kind) const {
+  assert_in_loop_thread();
+  const auto found = std::ranges::find(parts_, kind, [](const auto& part) { return part->kind_; });
+  return found == parts_.end() ? nullptr : found->get();
+}
+
+void EventLoop::add_part(std::unique_ptr<LoopPart> part, const void* kind) {
+  part->kind_ = kind;
+  parts_.push_back(std::move(part));
 }
 
 LoopStats EventLoop::stats() const {
@@ -421,22 +426,6 @@ LoopStats EventLoop::stats() const {
   stats.stale_events = poller_->stale_events();
   stats.watched = poller_->size();
   return stats;
-}
-
-void EventLoop::allocate_shared_memory() {
-  if (shared_memory_ != nullptr) return;
-  spare_outputs_.reserve(kSpareOutputs);
-  const std::size_t space = std::min(options_.receive_buffer_bytes, kFirstSpaceBytes);
-  // Not make_unique: nobody reads the zeros that it would write.
-  shared_memory_.reset(new std::byte[kScratchBytes + space]);
-  hand_.space = {shared_memory_.get() + kScratchBytes, space};
-}
-
-// Between two reads. Without memory for it, the next one that fills the space tries again.
-void EventLoop::widen_receive_space() {
-  if (hand_.space.size() == options_.receive_buffer_bytes) return;
-  wide_space_ = platform::allocate_huge_pages(options_.receive_buffer_bytes);
-  if (wide_space_ != nullptr) hand_.space = {wide_space_.get(), options_.receive_buffer_bytes};
 }
 
 }  // namespace pollard

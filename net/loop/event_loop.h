@@ -17,22 +17,19 @@
 #include "pollard/base/assert.h"
 #include "pollard/base/clock.h"
 #include "pollard/base/move_function.h"
-#include "pollard/net/bytes/buffer.h"
+#include "pollard/base/task.h"
 #include "pollard/net/loop/internal/mailbox.h"
 #include "pollard/net/loop/internal/watcher.h"
 #include "pollard/net/loop/internal/watcher_list.h"
 #include "pollard/net/timers/internal/coarse_timers.h"
 #include "pollard/net/timers/internal/timer_queue.h"
 #include "pollard/net/timers/timer.h"
-#include "pollard/platform/huge_pages.h"
 #include "pollard/platform/time.h"
 #include "pollard/poller/registry.h"
 
 namespace pollard {
 
-class ConnectionGroup;
-class OutputQueue;
-class TcpConnection;
+class LoopPart;
 class WakeWatcher;
 
 /// What to call when a turn took longer than it may: a handler that blocks holds everybody up.
@@ -222,6 +219,18 @@ class EventLoop {
   /// What a handler threw that nobody else takes: to on_exception, or out of run() after this turn.
   void report_exception(std::exception_ptr exception);
 
+  /// Returns what the loop keeps of the class `Part`, which derives from LoopPart; makes it by
+  /// `Part(*this)` when there is none yet. For the rooms above the loop. Throws std::bad_alloc.
+  template <class Part>
+  [[nodiscard]] Part& part() {
+    static constexpr char kKind = 0;
+    if (LoopPart* found = find_part(&kKind)) return static_cast<Part&>(*found);
+    auto made = std::make_unique<Part>(*this);
+    Part& part = *made;
+    add_part(std::move(made), &kKind);
+    return part;
+  }
+
   /// Aborts when called in another thread.
   void assert_in_loop_thread() const {
     POLLARD_ASSERT(in_loop_thread(), "call this in the loop's thread; post() a task to it");
@@ -229,8 +238,7 @@ class EventLoop {
 
  private:
   friend class Watcher;
-  friend class ConnectionGroup;
-  friend class TcpConnection;
+  friend class LoopPart;
 
   class InTurns;
 
@@ -276,6 +284,8 @@ class EventLoop {
   template <class Work>
   void guarded(Work work);
   [[gnu::cold]] void report_current_exception();
+  [[nodiscard]] LoopPart* find_part(const void* kind) const;
+  void add_part(std::unique_ptr<LoopPart> part, const void* kind);
 
   std::shared_ptr<Mailbox> mailbox_;
   std::unique_ptr<Poller> poller_;
@@ -294,36 +304,11 @@ class EventLoop {
   CoarseTimers coarse_timers_;  // of connections' limits
   WatcherList continuations_;
   WatcherList turn_ends_;
-  std::vector<Task> tasks_;                           // taken from the mailbox
-  std::span<Task> tasks_to_run_;                      // those of them that have not run yet
-  std::unique_ptr<Retired> retired_;                  // a list
-  std::shared_ptr<ConnectionGroup> retiring_groups_;  // a list: with connections that have ended
-
-  [[nodiscard]] Timer coarse_at(MonotonicTime deadline, Task task);
-
-  // What the connection whose handler runs has in hand. Only one has, and most have nothing left
-  // when it is done: so it lies here, where it stays warm, and not in each of them.
-  struct Hand {
-    std::span<std::byte> space;  // where connections receive
-    Buffer input;
-    // What the handler has sent, as long as that is one piece: its input where it lies, or bytes in
-    // the scratch space. It leaves, or moves to the connection's queue, when the handler is done.
-    std::span<const std::byte> answer;
-    const TcpConnection* owner = nullptr;
-  };
-  Hand hand_;
-
-  // What connections share: the scratch space where a handler's small sends gather, behind it the
-  // memory of hand_.space, as long as nobody fills that, then wider memory, and spare queues.
-  static constexpr std::size_t kScratchBytes = std::size_t{16} * 1024;
-  static constexpr std::size_t kFirstSpaceBytes = std::size_t{64} * 1024;
-  [[nodiscard]] std::span<std::byte> scratch() { return {shared_memory_.get(), kScratchBytes}; }
-  void allocate_shared_memory();
-  void widen_receive_space();
-  std::unique_ptr<std::byte[]> shared_memory_;  // with the first connection
-  platform::HugePages wide_space_;              // with the first that sends much at a time
-  static constexpr std::size_t kSpareOutputs = 16;
-  std::vector<std::unique_ptr<OutputQueue>> spare_outputs_;  // so many at the most
+  std::vector<Task> tasks_;                       // taken from the mailbox
+  std::span<Task> tasks_to_run_;                  // those of them that have not run yet
+  std::unique_ptr<Retired> retired_;              // a list
+  LoopPart* noted_parts_ = nullptr;               // a list: they have something retired
+  std::vector<std::unique_ptr<LoopPart>> parts_;  // one of each kind
 
   std::unique_ptr<WakeWatcher> wake_;  // last: it watches as soon as it is made
 };

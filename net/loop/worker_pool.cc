@@ -8,16 +8,15 @@
 #include <string_view>
 #include <utility>
 
+#include "pollard/base/describe_exception.h"
 #include "pollard/base/log.h"
-#include "pollard/net/tcp/connection_handlers.h"
 
 namespace pollard {
 namespace {
 
 // Also when there is no memory to say more.
 void log_exception(std::string_view what, const std::exception_ptr& exception) noexcept try {
-  const DisconnectReason thrown{.kind = DisconnectReason::Kind::kException, .exception = exception};
-  log(LogLevel::kError, std::string(what) + thrown.to_string());
+  log(LogLevel::kError, std::string(what) + "exception: " + describe_exception(exception));
 } catch (...) {
   log(LogLevel::kError, "a task of a worker pool threw, and there was no memory to say what");
 }

@@ -3,24 +3,12 @@
 #include <utility>
 
 #include "pollard/base/assert.h"
+#include "pollard/base/describe_exception.h"
 #include "pollard/base/error.h"
 #include "pollard/net/tcp/internal/tcp_connection_parts.h"
 #include "pollard/platform/socket.h"
 
 namespace pollard {
-namespace {
-
-std::string describe(const std::exception_ptr& exception) {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const std::exception& error) {
-    return error.what();
-  } catch (...) {
-    return "not a std::exception";
-  }
-}
-
-}  // namespace
 
 std::string DisconnectReason::to_string() const {
   switch (kind) {
@@ -29,7 +17,7 @@ std::string DisconnectReason::to_string() const {
     case Kind::kTimeout:
       return error.category() == error_category() ? "timeout: " + error.message() : "timeout";
     case Kind::kError: return "error: " + error.message();
-    case Kind::kException: return "exception: " + describe(exception);
+    case Kind::kException: return "exception: " + describe_exception(exception);
   }
   return "unknown";
 }
@@ -141,7 +129,7 @@ std::error_code TcpConnection::set_linger(std::optional<std::chrono::seconds> in
 // first. From the state of a connection on it ends like any other.
 std::error_code TcpConnection::establish(TcpConnectionPtr& self) {
   const bool edge = group_->edge_;
-  loop().allocate_shared_memory();
+  group_->shared_->allocate();
   group_->make_room();
   const std::error_code refused = watch(socket_.get(), edge ? Interest::kBoth : Interest::kRead,
                                         edge ? Trigger::kEdge : Trigger::kLevel);
@@ -176,7 +164,7 @@ void TcpConnection::set_time_limits(const TimeLimits& limits) {
   limited_.reset();
   if (!limits.any()) return;
   limited_ = std::make_unique<Limited>(Limited{.limits = limits, .progress = {}, .next = {}});
-  limited_->progress.began = loop().coarse_timers_.begin(limits.shortest());
+  limited_->progress.began = group_->shared_->coarse_timers().begin(limits.shortest());
   if (has_output()) limited_->progress.output_waits = limited_->progress.began;
   watch_limits();
 }
@@ -186,12 +174,12 @@ void TcpConnection::watch_limits() {
   progress.reading_paused = paused();
   progress.peer_ended = receiving() == Receiving::kEnded;
   progress.sending_ended = sending() >= Sending::kEnded;
-  CoarseTimers& timers = loop().coarse_timers_;
+  CoarseTimers& timers = group_->shared_->coarse_timers();
   const LimitVerdict verdict = judge(limited_->limits, progress, timers.now());
   if (verdict.exceeded) {
     return close({.kind = DisconnectReason::Kind::kTimeout, .error = verdict.exceeded});
   }
-  limited_->next = loop().coarse_at(verdict.next, [this] { watch_limits(); });
+  limited_->next = group_->shared_->coarse_at(verdict.next, [this] { watch_limits(); });
 }
 
 // After what is rare: output that began to wait, or has left at last.

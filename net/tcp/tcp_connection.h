@@ -60,6 +60,7 @@
 namespace pollard {
 
 class ConnectionGroup;
+class LoopConnections;
 
 /// Alive for as long as somebody holds it; open until on_disconnect.
 class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, private Watcher {
@@ -154,7 +155,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   /// Bytes queued and not yet in the kernel.
   [[nodiscard]] std::uint64_t unsent() const {
     assert_in_loop_thread();
-    return answer_size() + (output_ == nullptr ? 0 : output_->size());
+    return pending_send_size() + (output_ == nullptr ? 0 : output_->size());
   }
   /// Whether set_busy(true) was called last.
   [[nodiscard]] bool busy() const {
@@ -354,7 +355,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   // Limits of time
   void watch_limits();
   void note_waiting_output();
-  [[nodiscard]] MonotonicTime stamp() { return loop_or_null()->coarse_timers_.stamp(); }
+  [[nodiscard]] MonotonicTime stamp();
   void note_received(std::size_t count);
   void note_sent(std::size_t count);
 
@@ -391,10 +392,10 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   // Output
   [[nodiscard]] std::error_code refuse_send();
   [[nodiscard]] bool may_send_here() const;
-  [[nodiscard]] bool may_answer_with(const Buffer& bytes) const;
-  [[nodiscard]] bool has_hand() const;
-  [[nodiscard]] std::size_t answer_size() const;
-  [[nodiscard]] std::span<const std::byte> take_answer();
+  [[nodiscard]] bool may_send_in_place(const Buffer& bytes) const;
+  [[nodiscard]] bool is_active() const;
+  [[nodiscard]] std::size_t pending_send_size() const;
+  [[nodiscard]] std::span<const std::byte> take_pending_send();
   [[nodiscard]] OutputQueue& output();
   void copy(std::span<const std::byte> bytes);
   [[nodiscard]] bool copy_directly(std::span<const std::byte> bytes);
@@ -406,8 +407,8 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   template <class Bytes>
   void enqueue(Bytes&& bytes);
   void flush();
-  void flush_answer();
-  bool send_answer(EventLoop::Hand& hand);
+  void flush_pending_send();
+  bool send_pending(LoopConnections& shared);
   void keep_unsent(std::span<const std::byte> bytes, platform::Result sent);
   void output_failed(std::error_code error);
   void release_output();

@@ -12,7 +12,7 @@ namespace pollard {
 // ends what is due to end. May close.
 void TcpConnection::settle() {
   if (close_requested()) return close_as_requested();
-  flush_answer();
+  flush_pending_send();
   if (!settled()) settle_slowly();
 }
 
@@ -26,7 +26,7 @@ void TcpConnection::settle_slowly() {
   if (has_output()) flush();
   report_water();
   if (ended()) return;
-  if (answer_size() > 0) static_cast<void>(output());  // a handler of report_water sent more
+  if (pending_send_size() > 0) static_cast<void>(output());  // a handler of report_water sent more
   if (has_output()) {
     if (output_->size_in_memory() > group_->options_.output_limit) {
       return close({.kind = DisconnectReason::Kind::kError, .error = Error::kOutputLimit});
@@ -135,7 +135,7 @@ void TcpConnection::fail(std::error_code why) {
     return;
   }
   if (ended() || close_requested()) return;
-  flush_answer();
+  flush_pending_send();
   if (has_output()) flush();
   close_outside_of_handlers();
   end_soon({.kind = DisconnectReason::Kind::kError, .error = why});
@@ -189,8 +189,8 @@ void TcpConnection::run_last(const Task& call) {
 // What send() has accepted and the kernel has not, and what the user still has: the peer must not
 // take what it got for all.
 bool TcpConnection::loses_output() const {
-  return answer_size() > 0 || has_output() || sent_from_afar() || sending() == Sending::kBroken ||
-         owner_owes_output();
+  return pending_send_size() > 0 || has_output() || sent_from_afar() ||
+         sending() == Sending::kBroken || owner_owes_output();
 }
 
 bool TcpConnection::owner_owes_output() const try {
@@ -208,7 +208,7 @@ void TcpConnection::close(DisconnectReason reason) {
   stop_watching_before_close();
   if (reset) static_cast<void>(platform::set_linger(socket_.get(), std::chrono::seconds::zero()));
   socket_.reset();
-  static_cast<void>(take_answer());
+  static_cast<void>(take_pending_send());
   release_output();
   if (!in_handler_) drop_rest();  // else the handler may still be reading there
   group_->remove(*this, reason.kind);

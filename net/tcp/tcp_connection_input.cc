@@ -47,25 +47,25 @@ Readiness merged(Readiness one, Readiness other) {
 // its answer out. What is otherwise, before or after the handler, is looked after elsewhere.
 [[gnu::hot]] void TcpConnection::on_ready(Readiness ready) try {
   if (!everyday() || !is_only_input(ready)) return on_ready_for_more(ready);
-  EventLoop::Hand& hand = *group_->hand_;
-  const Result got = platform::receive(socket_.get(), hand.space);
+  LoopConnections& shared = *group_->shared_;
+  const Result got = platform::receive(socket_.get(), shared.receive_space);
   if (!got.ok() || got.count() == 0) {
     if (received_nothing(got) == Received::kMore) read_on();
     return;
   }
   note_received(got.count());
-  hand.input.borrow(hand.space.first(got.count()));
-  hand.owner = this;
+  shared.input.borrow(shared.receive_space.first(got.count()));
+  shared.active = this;
   in_handler_ = true;
   try {
-    handlers().on_message(self_, hand.input);
+    handlers().on_message(self_, shared.input);
   } catch (...) {
     handler_threw();
   }
   in_handler_ = false;
-  const bool full = got.count() == hand.space.size();
-  if (full || !everyday() || !send_answer(hand) || !hand.input.empty()) {
-    finish_delivery(hand.input);
+  const bool full = got.count() == shared.receive_space.size();
+  if (full || !everyday() || !send_pending(shared) || !shared.input.empty()) {
+    finish_delivery(shared.input);
     if (received_some(full) == Received::kMore) read_on();
   }
 } catch (...) {
@@ -94,9 +94,9 @@ void TcpConnection::on_turn_end() try {
 // Handlers' exceptions are caught around the handlers: this is one of ours, such as bad_alloc. What
 // stands over the loop's memory must not be read again, for others' bytes are there next.
 void TcpConnection::out_of_memory() {
-  static_cast<void>(take_answer());
+  static_cast<void>(take_pending_send());
   enter(Sending::kBroken);  // what was to be sent may be lost
-  group_->hand_->input.clear();
+  group_->shared_->input.clear();
   drop_rest();
   close({.kind = DisconnectReason::Kind::kException, .exception = std::current_exception()});
 }
@@ -145,20 +145,20 @@ Readiness TcpConnection::with_continuation(Readiness ready) {
 
 TcpConnection::Received TcpConnection::receive_once() {
   if (rest_ != nullptr) return receive_behind_rest();
-  EventLoop::Hand& hand = *group_->hand_;
-  const Result got = platform::receive(socket_.get(), hand.space);
+  LoopConnections& shared = *group_->shared_;
+  const Result got = platform::receive(socket_.get(), shared.receive_space);
   if (!got.ok() || got.count() == 0) return received_nothing(got);
   note_received(got.count());
-  const bool full = got.count() == hand.space.size();
-  hand.input.borrow(hand.space.first(got.count()));
-  deliver(hand.input);
+  const bool full = got.count() == shared.receive_space.size();
+  shared.input.borrow(shared.receive_space.first(got.count()));
+  deliver(shared.input);
   return received_some(full);
 }
 
 // Behind what the handler left last time; only a large rest is added to where it is, and grows to
 // twice its size at the most.
 TcpConnection::Received TcpConnection::receive_behind_rest() {
-  const std::span<std::byte> shared = group_->hand_->space;
+  const std::span<std::byte> shared = group_->shared_->receive_space;
   Buffer& kept = rest_->input;
   const std::size_t large = std::clamp(kLargeRest, shared.size() / 8, shared.size() / 2);
   const bool in_place = kept.size() > large;
@@ -172,7 +172,7 @@ TcpConnection::Received TcpConnection::receive_behind_rest() {
     kept.commit(got.count());
     deliver(kept);
   } else {
-    Buffer& input = group_->hand_->input;
+    Buffer& input = group_->shared_->input;
     input.borrow(shared.first(kept.size() + got.count()));
     kept.clear();
     deliver(input);
@@ -182,7 +182,7 @@ TcpConnection::Received TcpConnection::receive_behind_rest() {
 
 // After a read that brought something. One that filled its space asks for a larger one.
 TcpConnection::Received TcpConnection::received_some(bool full) {
-  if (full) loop_or_null()->widen_receive_space();
+  if (full) group_->shared_->widen_receive_space();
   return full || is(kReadToEnd) ? Received::kMore : Received::kDrained;
 }
 
@@ -207,8 +207,8 @@ void TcpConnection::deliver(Buffer& input) {
 void TcpConnection::finish_delivery(Buffer& input) {
   if (!ended()) settle();
   if (ended()) {  // and `input` may be gone, if it was the rest
-    static_cast<void>(take_answer());
-    group_->hand_->input.clear();
+    static_cast<void>(take_pending_send());
+    group_->shared_->input.clear();
     return drop_rest();
   }
   keep_rest(input);

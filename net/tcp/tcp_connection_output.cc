@@ -50,8 +50,8 @@ std::error_code TcpConnection::send(std::string&& bytes) {
 }
 
 [[gnu::hot]] std::error_code TcpConnection::send(Buffer& bytes) {
-  if (!may_answer_with(bytes)) return send_contents(bytes);
-  group_->hand_->answer = bytes.take_borrowed();
+  if (!may_send_in_place(bytes)) return send_contents(bytes);
+  group_->shared_->pending_send = bytes.take_borrowed();
   return group_->no_error_;
 }
 
@@ -61,7 +61,7 @@ std::error_code TcpConnection::send_contents(Buffer& bytes) {
     return refused;
   }
   if (!may_send_here()) return send_from_afar(std::move(bytes));
-  if (&bytes == &group_->hand_->input && has_hand() && bytes.borrows()) {
+  if (&bytes == &group_->shared_->input && is_active() && bytes.borrows()) {
     output().borrow(bytes.bytes());  // until the handler is done
     bytes.clear();
   } else {
@@ -73,10 +73,10 @@ std::error_code TcpConnection::send_contents(Buffer& bytes) {
 
 // The handler's own input, before anything else was sent, goes out from where it came in: when the
 // handler is done. (Who has the input in hand is in the loop's thread.)
-inline bool TcpConnection::may_answer_with(const Buffer& bytes) const {
-  const EventLoop::Hand& hand = *group_->hand_;
-  return &bytes == &hand.input && hand.owner == this && everyday() && bytes.borrows() &&
-         hand.answer.empty() && !handlers().on_write_complete;
+inline bool TcpConnection::may_send_in_place(const Buffer& bytes) const {
+  const LoopConnections& shared = *group_->shared_;
+  return &bytes == &shared.input && shared.active == this && everyday() && bytes.borrows() &&
+         shared.pending_send.empty() && !handlers().on_write_complete;
 }
 
 std::error_code TcpConnection::send(std::initializer_list<std::string_view> pieces) {
@@ -142,17 +142,11 @@ void TcpConnection::enqueue(Bytes&& bytes) {
 
 OutputQueue& TcpConnection::output() {
   if (output_ == nullptr) {
-    auto& spare = loop_or_null()->spare_outputs_;
-    if (spare.empty()) {
-      output_ = std::make_unique<OutputQueue>();
-    } else {
-      output_ = std::move(spare.back());
-      spare.pop_back();
-    }
+    output_ = group_->shared_->take_queue();
     mark(kHasOutput);
   }
-  if (answer_size() > 0) output_->borrow(group_->hand_->answer);
-  static_cast<void>(take_answer());  // when nothing can fail any more
+  if (pending_send_size() > 0) output_->borrow(group_->shared_->pending_send);
+  static_cast<void>(take_pending_send());  // when nothing can fail any more
   return *output_;
 }
 
@@ -162,27 +156,24 @@ void TcpConnection::copy(std::span<const std::byte> bytes) {
 
 // Into the loop's scratch space, behind what the handler has put there before.
 bool TcpConnection::copy_directly(std::span<const std::byte> bytes) {
-  if (!has_hand() || output_ != nullptr || bytes.empty()) return false;
-  std::span<const std::byte>& answer = group_->hand_->answer;
-  const std::span<std::byte> scratch = loop_or_null()->scratch();
-  if (!answer.empty() && answer.data() != scratch.data()) return false;
-  if (bytes.size() > scratch.size() - answer.size()) return false;
-  std::memcpy(scratch.data() + answer.size(), bytes.data(), bytes.size());
-  answer = scratch.first(answer.size() + bytes.size());
+  if (!is_active() || output_ != nullptr || bytes.empty()) return false;
+  std::span<const std::byte>& pending = group_->shared_->pending_send;
+  const std::span<std::byte> scratch = group_->shared_->scratch();
+  if (!pending.empty() && pending.data() != scratch.data()) return false;
+  if (bytes.size() > scratch.size() - pending.size()) return false;
+  std::memcpy(scratch.data() + pending.size(), bytes.data(), bytes.size());
+  pending = scratch.first(pending.size() + bytes.size());
   return true;
 }
 
-std::size_t TcpConnection::answer_size() const {
-  return has_hand() ? group_->hand_->answer.size() : 0;
+std::size_t TcpConnection::pending_send_size() const {
+  return is_active() ? group_->shared_->pending_send.size() : 0;
 }
 
 void TcpConnection::release_output() {
   if (output_ == nullptr) return;
   output_->clear();
-  EventLoop* loop = loop_or_null();
-  if (loop != nullptr && loop->spare_outputs_.size() < EventLoop::kSpareOutputs) {
-    loop->spare_outputs_.push_back(std::move(output_));
-  }
+  if (loop_or_null() != nullptr) group_->shared_->give_back(std::move(output_));
   output_.reset();
   mark(kHasOutput, false);
 }
@@ -200,12 +191,12 @@ void TcpConnection::settle_at_turn_end() {
 }
 
 // The same for a connection that may be in any state.
-void TcpConnection::flush_answer() {
-  if (!has_hand()) return;
+void TcpConnection::flush_pending_send() {
+  if (!is_active()) return;
   if (sending() != Sending::kFlows) {
-    keep_unsent(take_answer(), Result(0));
+    keep_unsent(take_pending_send(), Result(0));
   } else {
-    send_answer(*group_->hand_);
+    send_pending(*group_->shared_);
   }
 }
 
@@ -250,7 +241,7 @@ void TcpConnection::output_failed(std::error_code error) {
   enter(Sending::kBroken);
   start_disconnecting();
   mark(kOwesWriteComplete, false);
-  static_cast<void>(take_answer());
+  static_cast<void>(take_pending_send());
   if (output_ != nullptr) output_->clear();
   // Nobody would ever resume: what the pause waits for doesn't come any more.
   mark(kPausedByUser, false);
@@ -262,7 +253,8 @@ void TcpConnection::output_failed(std::error_code error) {
 void TcpConnection::report_water() {
   const ConnectionOptions& options = group_->options_;
   // Files don't fill our memory.
-  const std::uint64_t size = answer_size() + (output_ == nullptr ? 0 : output_->size_in_memory());
+  const std::uint64_t size =
+      pending_send_size() + (output_ == nullptr ? 0 : output_->size_in_memory());
   if (!above_high_water_ && size > options.high_water) {
     above_high_water_ = true;
     if (options.pause_reading_when_full) set_paused(kPausedByOutput, true);

@@ -9,13 +9,11 @@
 #include <vector>
 
 #include "pollard/base/light_mutex.h"
-#include "pollard/base/move_function.h"
 #include "pollard/base/owner_thread.h"
+#include "pollard/base/task.h"
 #include "pollard/platform/wake.h"
 
 namespace pollard {
-
-using Task = MoveFunction<void()>;
 
 /// A call that is made once, and can then be posted without memory, again and again: for what must
 /// not get lost. Posts of one that has not run yet are one.

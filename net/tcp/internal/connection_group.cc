@@ -33,7 +33,7 @@ ConnectionGroup::ConnectionGroup(EventLoop& loop,
                                  std::shared_ptr<const ConnectionHandlers> handlers,
                                  const ConnectionOptions& options)
     : loop_(&loop),
-      hand_(&loop.hand_),
+      shared_(&loop.part<LoopConnections>()),
       handle_(loop.handle()),
       handlers_(std::move(handlers)),
       options_(options),
@@ -113,11 +113,8 @@ void ConnectionGroup::swap_places(std::size_t one, std::size_t other) {
 // Outside of a turn at once, and alone: a handler of another that ends may be running. While one of
 // its own is running, it stays.
 void ConnectionGroup::retire(TcpConnection& ended) {
-  if (loop_->in_turn_ || ended.in_handler_) {
-    if (!std::exchange(retiring_, true)) {
-      next_retiring_ = std::exchange(loop_->retiring_groups_, shared_from_this());
-    }
-    loop_->note(EventLoop::kRetired);
+  if (shared_->in_iteration() || ended.in_handler_) {
+    if (!std::exchange(retiring_, true)) shared_->retire(shared_from_this());
     return;
   }
   swap_places(ended.place_in_group_, members_.size() - 1);

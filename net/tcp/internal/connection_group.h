@@ -16,6 +16,7 @@
 #include "pollard/net/loop/event_loop.h"
 #include "pollard/net/names/address.h"
 #include "pollard/net/tcp/connection_handlers.h"
+#include "pollard/net/tcp/internal/loop_connections.h"
 #include "pollard/platform/descriptor.h"
 
 namespace pollard {
@@ -78,7 +79,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   [[nodiscard]] const ConnectionCounts& counts() const { return counts_; }
 
  private:
-  friend class EventLoop;
+  friend class LoopConnections;
   friend class TcpConnection;
 
   [[nodiscard]] std::vector<TcpConnectionPtr> all_open() const;
@@ -96,7 +97,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   void let_leave(TcpConnection& ended);
 
   EventLoop* loop_;
-  EventLoop::Hand* hand_;  // the loop's
+  LoopConnections* shared_;  // the loop's, for as long as it exists
   LoopHandle handle_;
   std::shared_ptr<const ConnectionHandlers> handlers_;
   ConnectionOptions options_;

@@ -10,6 +10,7 @@
 #include "pollard/base/assert.h"
 #include "pollard/net/tcp/internal/connection_group.h"
 #include "pollard/net/tcp/tcp_connection.h"
+#include "pollard/net/timers/internal/coarse_timers.h"
 #include "pollard/platform/io.h"
 
 namespace pollard {
@@ -35,17 +36,16 @@ inline bool TcpConnection::enter_if(State next, Allowed allowed) {
   return true;
 }
 
-// Whether what it sends may stay in the loop's hand.
-inline bool TcpConnection::has_hand() const {
-  EventLoop* loop = loop_or_null();
-  return loop != nullptr && loop->hand_.owner == this;
+// Returns whether its handler runs, and what that sends may wait for its end.
+inline bool TcpConnection::is_active() const {
+  return loop_or_null() != nullptr && group_->shared_->active == this;
 }
 
-inline std::span<const std::byte> TcpConnection::take_answer() {
-  if (!has_hand()) return {};
-  EventLoop::Hand& hand = *group_->hand_;
-  hand.owner = nullptr;
-  return std::exchange(hand.answer, {});
+inline std::span<const std::byte> TcpConnection::take_pending_send() {
+  if (!is_active()) return {};
+  LoopConnections& shared = *group_->shared_;
+  shared.active = nullptr;
+  return std::exchange(shared.pending_send, {});
 }
 
 // Sends inside wait for the end of the handler, and what it throws ends the connection.
@@ -53,16 +53,19 @@ template <class Call>
 inline void TcpConnection::run_handler(Call call) {
   const bool outer = in_handler_;
   in_handler_ = true;
-  EventLoop::Hand& hand = *group_->hand_;
-  if (hand.owner == nullptr) hand.owner = this;
+  LoopConnections& shared = *group_->shared_;
+  if (shared.active == nullptr) shared.active = this;
   try {
     call();
   } catch (...) {
     handler_threw();
   }
   in_handler_ = outer;
-  if (hand.owner == this && hand.answer.empty()) hand.owner = nullptr;
+  if (shared.active == this && shared.pending_send.empty()) shared.active = nullptr;
 }
+
+// The time of what happens now, for time limits.
+inline MonotonicTime TcpConnection::stamp() { return group_->shared_->coarse_timers().stamp(); }
 
 inline void TcpConnection::note_received(std::size_t count) {
   group_->counts_.bytes_received.add(count);
@@ -74,10 +77,10 @@ inline void TcpConnection::note_sent(std::size_t count) {
 }
 
 // True when nothing of it is left, nor was.
-[[gnu::always_inline]] inline bool TcpConnection::send_answer(EventLoop::Hand& hand) {
-  hand.owner = nullptr;
-  if (hand.answer.empty()) return true;
-  const std::span<const std::byte> bytes = std::exchange(hand.answer, {});
+[[gnu::always_inline]] inline bool TcpConnection::send_pending(LoopConnections& shared) {
+  shared.active = nullptr;
+  if (shared.pending_send.empty()) return true;
+  const std::span<const std::byte> bytes = std::exchange(shared.pending_send, {});
   const platform::Result sent = platform::send(socket_.get(), bytes);
   if (!sent.ok() || sent.count() < bytes.size()) {
     keep_unsent(bytes, sent);

@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "pollard/base/clock.h"
-#include "pollard/base/move_function.h"
 #include "pollard/base/owner_thread.h"
+#include "pollard/base/task.h"
 
 namespace pollard {
 
-using Task = MoveFunction<void()>;
 class Timer;
 
 /// The part of a queue that each handle of its timers asks: which thread may use them.
