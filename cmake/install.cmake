@@ -7,19 +7,20 @@ include(CMakePackageConfigHelpers)
 set(pollard_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/pollard)
 
 set(pollard_targets pollard pollard_sim)
+set(pollard_api pollard.h testkit/sim/faults.h testkit/sim/kernel.h)
 if(TARGET pollard_conformance)
   list(APPEND pollard_targets pollard_conformance)
-  install(FILES testkit/conformance/conformance.h testkit/conformance/differential.h
-                testkit/conformance/driven.h
-          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/testkit/conformance)
+  list(APPEND pollard_api testkit/conformance/conformance.h testkit/conformance/differential.h
+                          testkit/conformance/driven.h)
 endif()
 
 install(TARGETS ${pollard_targets} EXPORT pollardTargets
         INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-# What the files of one class share (*_parts.h) is nobody else's.
-foreach(folder IN LISTS pollard_folders ITEMS testkit/sim)
-  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/${folder}
-          FILES_MATCHING PATTERN "*.h" PATTERN "*_parts.h" EXCLUDE)
+include(cmake/header_closure.cmake)
+pollard_header_closure(pollard_installed_headers ${pollard_api})
+foreach(header IN LISTS pollard_installed_headers)
+  cmake_path(GET header PARENT_PATH folder)
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/pollard/${folder})
 endforeach()
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR}

@@ -18,6 +18,8 @@ MAY_INCLUDE = {
     "tests": {"base", "platform", "poller", "net", "testkit", "tests"},
     "bench": {"base", "platform", "poller", "net", "testkit", "tests"},
 }
+# The rooms of net/: each may include those before it.
+ROOMS = ["bytes", "timers", "loop", "names", "tcp", "framing", "requests"]
 # Where the system is reached through platform/ alone. The bench compares with programs that reach
 # it by themselves (its floors and peers), and gives them work; but ours are as a user's are.
 ABOVE_SEAM = ["base", "poller", "net", "examples"]
@@ -97,7 +99,7 @@ def errno(file):
 def dependencies(file):
     """dependencies run one way, base <- platform <- poller <- net <- testkit <- (tests, examples,
     bench), and are written "pollard/<folder>/<file>.h": move what is needed down, or what needs it
-    up"""
+    up; in net/ bytes <- timers <- loop <- names <- tcp <- framing <- requests"""
     allowed = MAY_INCLUDE.get(file.folder)
     if not file.is_cpp or allowed is None:
         return
@@ -106,8 +108,10 @@ def dependencies(file):
         if not match:
             continue
         parts = match.group(1).split("/")
-        if parts[0] == "pollard":
-            wrong = len(parts) < 3 or parts[1] not in allowed
+        if match.group(1) == "pollard/pollard.h":
+            wrong = file.in_library
+        elif parts[0] == "pollard":
+            wrong = len(parts) < 3 or parts[1] not in allowed or _climbs(file.path, parts)
         else:
             wrong = file.in_library
         if wrong:
@@ -125,6 +129,14 @@ def user_includes(file):
     net/loop/descriptors.h and poller/mechanism.h)"""
     if file.is_document or (file.folder == "examples" and file.is_cpp):
         yield from _matching_lines(file.text, _INTERNAL_INCLUDE)
+
+
+def _climbs(path, included):
+    """Whether a file of a room of net/ includes one of a room that stands above it."""
+    own = path.split("/")
+    if own[0] != "net" or included[1] != "net":
+        return False
+    return included[2] not in ROOMS or ROOMS.index(included[2]) > ROOMS.index(own[1])
 
 
 def markers(file):

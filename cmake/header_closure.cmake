@@ -1,0 +1,17 @@
+# pollard_header_closure(RESULT HEADER...): these headers, as paths in the tree, and all that they
+# include of ours. `cmake --install` installs the API and nothing that the API does without.
+function(pollard_header_closure result)
+  set(due ${ARGN})
+  set(closure)
+  while(due)
+    list(POP_FRONT due header)
+    if(header IN_LIST closure)
+      continue()
+    endif()
+    list(APPEND closure ${header})
+    file(STRINGS ${PROJECT_SOURCE_DIR}/${header} includes REGEX "^#include \"pollard/")
+    list(TRANSFORM includes REPLACE "^#include \"pollard/([^\"]+)\".*" "\\1")
+    list(APPEND due ${includes})
+  endwhile()
+  set(${result} ${closure} PARENT_SCOPE)
+endfunction()
