@@ -146,7 +146,7 @@ int main(int argc, char** argv) try {
   std::string listen = "127.0.0.1:7007";
   bool checks = false;
   examples::Options app("Sends back what it gets, on a poller of its own.", "");
-  app.add("--listen", listen, "where to listen; port 0 is any free one")->capture_default_str();
+  app.add("--listen", listen, "where to listen; port 0 is any free one");
   app.add_flag("--check", checks, "runs the conformance kit over the poller instead");
   if (const auto status = app.parse(argc, argv)) return *status;
   if (checks) return check();
