@@ -24,7 +24,7 @@ foreach(header IN LISTS pollard_installed_headers)
 endforeach()
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR}
-        FILES_MATCHING PATTERN "*.h" PATTERN "*.cc")
+        FILES_MATCHING PATTERN "*.h" PATTERN "*.cc" PATTERN tutorial/CMakeLists.txt)
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs
         FILES_MATCHING PATTERN "*.md" PATTERN "*.svg")
 # The reference, if ci/docs has made it.
@@ -47,11 +47,15 @@ file(RELATIVE_PATH pollard_pc_to_prefix
 cmake_path(APPEND pollard_pc_includedir "\${prefix}" ${CMAKE_INSTALL_INCLUDEDIR})
 cmake_path(APPEND pollard_pc_libdir "\${prefix}" ${CMAKE_INSTALL_LIBDIR})
 
-
 # A debug build has files of its own, pollard-debug.pc and libpollardd, beside those of a release.
-set(pollard_pc_library -lpollard)
-configure_file(cmake/pollard.pc.in pollard.pc @ONLY)
-set(pollard_pc_library -lpollardd)
-configure_file(cmake/pollard.pc.in pollard-debug.pc @ONLY)
+foreach(name IN ITEMS pollard pollard-sim)
+  set(pollard_pc_suffix)
+  set(pollard_pc_postfix)
+  configure_file(cmake/${name}.pc.in ${name}.pc @ONLY)
+  set(pollard_pc_suffix -debug)
+  set(pollard_pc_postfix d)
+  configure_file(cmake/${name}.pc.in ${name}-debug.pc @ONLY)
+endforeach()
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/pollard$<$<CONFIG:Debug>:-debug>.pc
+              ${CMAKE_CURRENT_BINARY_DIR}/pollard-sim$<$<CONFIG:Debug>:-debug>.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
