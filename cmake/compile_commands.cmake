@@ -3,7 +3,10 @@
 # everything for this machine.
 
 if(PROJECT_IS_TOP_LEVEL)
-  set(CMAKE_EXPORT_COMPILE_COMMANDS ON CACHE BOOL "Write compile_commands.json")
+  # project() has made an empty cache entry of that name.
+  if("${CMAKE_EXPORT_COMPILE_COMMANDS}" STREQUAL "")
+    set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  endif()
   if(CMAKE_EXPORT_COMPILE_COMMANDS AND POLLARD_BUILD_TESTS AND NOT CMAKE_CROSSCOMPILING)
     # A source folder that can't be written to is no failure.
     file(CREATE_LINK ${CMAKE_CURRENT_BINARY_DIR}/compile_commands.json
