@@ -31,8 +31,8 @@ std::uint32_t PipeEnd::poll() {
   } else {
     if (room() >= least_room()) bits |= kWritable;
     if (shared_->reader == nullptr) {
-      const bool linux = machine().options.profile.poll_hints == PollHints::kAll;
-      bits |= linux ? kEpollError : kWritable | kEpollHangup;
+      const bool hangs_up = machine().options.profile.pipe_end_poll == PipeEndPoll::kHangup;
+      bits |= hangs_up ? kWritable | kEpollHangup : kEpollError;
     }
   }
   return bits;

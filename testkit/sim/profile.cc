@@ -26,6 +26,8 @@ Profile with_kqueue(std::string_view name) {
   profile.reset_after_end_is_epipe = false;         // run on NetBSD
   profile.has_poll_peer_end = false;                // <sys/poll.h> of each but FreeBSD
   profile.has_abstract_names = false;               // unix(4) of each
+  profile.pipe_end_poll = PipeEndPoll::kHangup;     // pipe_poll() of each
+  profile.shutdown_ends_listener = false;           // shutdown(2) of FreeBSD and macOS
   profile.balances_reuse_port = false;              // FreeBSD's SO_REUSEPORT_LB alone balances
   profile.unnamed_unix_size = 16;                   // uipc_usrreq.c of FreeBSD, OpenBSD, XNU
   profile.unix_buffer = 8192;                       // net.local.stream.sendspace of each

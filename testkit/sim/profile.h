@@ -36,6 +36,12 @@ enum class PollHints : std::uint8_t {
   kNeverSocket,  ///< neither, for a socket
 };
 
+/// How poll(2) reports a pipe's end whose other end is closed.
+enum class PipeEndPoll : std::uint8_t {
+  kError,   ///< the writing end: POLLERR, and POLLOUT while there is room (Linux)
+  kHangup,  ///< the writing end: POLLHUP and POLLOUT
+};
+
 /// The answers of one system's kernel.
 struct Profile {
   /// "linux", "freebsd", "netbsd", "openbsd" or "darwin".
@@ -78,6 +84,9 @@ struct Profile {
   bool has_abstract_names = true;           ///< Unix-domain names that begin with NUL
   std::size_t unnamed_unix_size = 2;        ///< length of the address of an unnamed Unix peer
   PollHints poll_hints = PollHints::kAll;   ///< of sockets
+  PipeEndPoll pipe_end_poll = PipeEndPoll::kError;  ///< of a pipe's writing end, without a reader
+  /// shutdown() of a listener's reading side ends it; elsewhere: ENOTCONN.
+  bool shutdown_ends_listener = true;
   bool has_poll_peer_end = true;            ///< POLLRDHUP
 
   // kqueue.

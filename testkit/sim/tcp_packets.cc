@@ -51,8 +51,11 @@ void TcpSocket::syn_arrived() {
   };
   if (route == Route::kSilent) return retry_syn();
   if (route == Route::kHere && listener != nullptr) {
-    // One more than the backlog, as Linux counts.
-    if (listener->newcomers_.size() > listener->backlog_) return retry_syn();
+    // One more than the backlog, as Linux counts. Those whose handshake is under way have a place,
+    // where the place isn't given away at its end.
+    const bool at_end = machine().options.profile.full_queue_resets;
+    const std::size_t taken = listener->newcomers_.size() + (at_end ? 0 : listener->joining_);
+    if (taken > listener->backlog_) return retry_syn();
     return make_connection(*listener);
   }
   if (route == Route::kHere && peer_address_ == local_) return connect_to_itself();
@@ -97,8 +100,10 @@ void TcpSocket::make_connection(TcpSocket& listener) {
     if (alive != nullptr && alive->state_ == State::kConnecting) alive->established();
   });
   // A loopback interface hands on the last packet of the handshake before anyone runs.
+  ++listener.joining_;
   after(machine(), 2 * latency + machine().options.latency,
         [weak = std::weak_ptr(other), door = std::weak_ptr(listener.self())] {
+          if (const auto open = door.lock()) --open->joining_;
           if (const auto alive = weak.lock()) alive->join(door);
         });
 }

@@ -176,6 +176,9 @@ int TcpSocket::shutdown(int how) {
   if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
   const bool reads = how != SHUT_WR;
   const bool writes = how != SHUT_RD;
+  if (state_ == State::kListening && !machine().options.profile.shutdown_ends_listener) {
+    return -ENOTCONN;
+  }
   if (state_ == State::kListening && reads) {
     for (const auto& newcomer : std::exchange(newcomers_, {})) newcomer->send_reset();
     state_ = State::kFresh;

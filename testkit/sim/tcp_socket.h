@@ -118,6 +118,7 @@ class TcpSocket final : public Socket {
 
   // Listening
   std::size_t backlog_ = 0;
+  std::size_t joining_ = 0;  // whose handshake is under way
   std::deque<std::shared_ptr<TcpSocket>> newcomers_;
 
   // Connecting
