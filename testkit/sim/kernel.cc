@@ -21,6 +21,16 @@ std::unique_lock<std::mutex> look_into(Machine& machine) { return machine.sleepe
 
 }  // namespace
 
+KernelOptions worst_settings() {
+  constexpr std::size_t kLittle = 2048;
+  KernelOptions options{.send_buffer = kLittle, .receive_buffer = kLittle, .pipe_buffer = kLittle};
+  options.latency = std::chrono::milliseconds(1);
+  options.latency_jitter = std::chrono::milliseconds(49);
+  options.profile.tick = std::chrono::milliseconds(100);
+  options.profile.short_waits_end_early = true;
+  return options;
+}
+
 Kernel::Kernel(KernelOptions options) : machine_(std::make_unique<Machine>(std::move(options))) {
   POLLARD_ASSERT(current_kernel.exchange(this) == nullptr, "one simulated kernel at a time");
   set_machine(machine_.get());

@@ -87,6 +87,11 @@ struct KernelOptions {
   Duration wall_clock = std::chrono::hours(24 * 365 * 50);
 };
 
+/// Returns settings under which much goes wrong that assumes a fast machine: packets take 1 to 50 ms,
+/// waits end at ticks of 100 ms, and those of poll and select at once now and then; sockets and pipes
+/// hold 2 KiB. All else is as on Linux.
+[[nodiscard]] KernelOptions worst_settings();
+
 /// A descriptor that is open.
 struct OpenDescriptor {
   int fd;            ///< its number

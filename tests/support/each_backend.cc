@@ -65,21 +65,18 @@ unit_test::test_suite* suite_named(const std::string& name) {
   return suite;
 }
 
-std::optional<sim::Profile>& chosen_profile() {
-  static std::optional<sim::Profile> chosen;
+// The machine of --profile.
+std::optional<sim::KernelOptions>& chosen_machine() {
+  static std::optional<sim::KernelOptions> chosen;
   return chosen;
 }
 
 // Buffers as long as Linux makes them, unless a profile was chosen, and calls that take what they
 // really do on a machine that has other things to do as well.
 sim::KernelOptions simulated_machine() {
-  sim::KernelOptions options{.call_time = std::chrono::microseconds(5)};
-  if (chosen_profile().has_value()) {
-    options.profile = *chosen_profile();
-  } else {
-    options.send_buffer = 2621440;
-    options.receive_buffer = 393216;
-  }
+  sim::KernelOptions options = chosen_machine().value_or(
+      sim::KernelOptions{.send_buffer = 2621440, .receive_buffer = 393216});
+  options.call_time = std::chrono::microseconds(5);
   return options;
 }
 
@@ -173,8 +170,12 @@ EachBackend::EachBackend(Backends backends, const char* name, Body body, const c
 }
 
 bool choose_profile(std::string_view name) {
-  chosen_profile() = sim::profile_named(name);
-  return chosen_profile().has_value();
+  if (name == "worst") {
+    chosen_machine() = sim::worst_settings();
+  } else if (const std::optional<sim::Profile> profile = sim::profile_named(name)) {
+    chosen_machine() = sim::KernelOptions{.profile = *profile};
+  }
+  return chosen_machine().has_value();
 }
 
 void build_backend_suites() {
@@ -182,7 +183,7 @@ void build_backend_suites() {
   const std::vector<PollerEntry> entries = registered_pollers();
   for (const PollerEntry& entry : entries) {
     // Real where it can be; both where both can be. A profile is of the simulated one alone.
-    if (chosen_profile().has_value()) {
+    if (chosen_machine().has_value()) {
       add_cases({.entry = entry, .suite = "simulated-" + entry.name, .simulated = true});
       continue;
     }
@@ -191,7 +192,7 @@ void build_backend_suites() {
     add_cases(
         {.entry = entry, .suite = (real ? "simulated-" : "") + entry.name, .simulated = true});
   }
-  if (chosen_profile().has_value()) return;
+  if (chosen_machine().has_value()) return;
   for (const std::string& name : required_pollers()) {
     if (std::ranges::find(entries, name, &PollerEntry::name) == entries.end()) add_missing(name);
   }

@@ -51,7 +51,8 @@ class EachBackend {
 };
 
 /// Runs the bodies on the simulated kernel alone, which answers like the system of that name:
-/// "netbsd", say. False where there is no such profile. Before build_backend_suites().
+/// "netbsd", say, or with sim::worst_settings(): "worst". Returns false where there is no such
+/// profile. To be called before build_backend_suites().
 [[nodiscard]] bool choose_profile(std::string_view name);
 
 /// Builds the suites from what was noted and what the registry holds; main() calls it.
@@ -59,41 +60,40 @@ void build_backend_suites();
 
 }  // namespace pollard::testing
 
-#define POLLARD_BACKEND_TEST(backends, test_name, parameter, argument, needs_real)                \
+#define POLLARD_BACKEND_TEST(backends, test_name, parameter, argument, needs_real, why_not)       \
   static void test_name(parameter);                                                               \
   static const ::pollard::testing::EachBackend test_name##_cases(                                 \
       ::pollard::testing::Backends::backends, #test_name,                                         \
       [](const ::pollard::testing::BackendCase& backend_case) { test_name(argument); }, __FILE__, \
-      __LINE__, needs_real);                                                                      \
+      __LINE__, needs_real, why_not);                                                             \
   static void test_name([[maybe_unused]] parameter)
 
 /// The body has a parameter `const std::string& backend`, the poller's name.
-#define POLLARD_EACH_BACKEND(test_name) \
-  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller, "")
+#define POLLARD_EACH_BACKEND(test_name)                                                      \
+  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller, "", \
+                       nullptr)
 
 /// The same, for what only the real kernel has; `why` says what.
-#define POLLARD_EACH_REAL_BACKEND(test_name, why) \
-  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller, why)
+#define POLLARD_EACH_REAL_BACKEND(test_name, why)                                             \
+  POLLARD_BACKEND_TEST(kAll, test_name, const std::string& backend, backend_case.poller, why, \
+                       nullptr)
 
 /// The same, for the backends that have edges.
-#define POLLARD_EACH_EDGE_BACKEND(test_name) \
-  POLLARD_BACKEND_TEST(kWithEdges, test_name, const std::string& backend, backend_case.poller, "")
+#define POLLARD_EACH_EDGE_BACKEND(test_name)                                                       \
+  POLLARD_BACKEND_TEST(kWithEdges, test_name, const std::string& backend, backend_case.poller, "", \
+                       nullptr)
 
 /// The body has a parameter `const BackendCase& backend`.
 #define POLLARD_EACH_BACKEND_AND_TRIGGER(test_name)                                             \
   POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
-                       backend_case, "")
+                       backend_case, "", nullptr)
 
 /// As POLLARD_EACH_BACKEND_AND_TRIGGER, for what not every kernel has: where `why_not`
 /// (EachBackend::WhyNot) gives a reason, the case is shown as skipped with it.
-#define POLLARD_EACH_BACKEND_AND_TRIGGER_UNLESS(test_name, why_not)                         \
-  static void test_name(const ::pollard::testing::BackendCase& backend);                    \
-  static const ::pollard::testing::EachBackend test_name##_cases(                           \
-      ::pollard::testing::Backends::kEachTrigger, #test_name,                               \
-      [](const ::pollard::testing::BackendCase& backend_case) { test_name(backend_case); }, \
-      __FILE__, __LINE__, "", why_not);                                                     \
-  static void test_name([[maybe_unused]] const ::pollard::testing::BackendCase& backend)
+#define POLLARD_EACH_BACKEND_AND_TRIGGER_UNLESS(test_name, why_not)                             \
+  POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
+                       backend_case, "", why_not)
 
 #define POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(test_name, why)                                   \
   POLLARD_BACKEND_TEST(kEachTrigger, test_name, const ::pollard::testing::BackendCase& backend, \
-                       backend_case, why)
+                       backend_case, why, nullptr)

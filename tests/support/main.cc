@@ -31,7 +31,7 @@ bool take_profile(int& argc, char** argv) {
     const std::string_view name = argument.substr(kFlag.size());
     if (!pollard::testing::choose_profile(name)) {
       std::cerr << "unknown profile '" << name << "'. Available: linux, freebsd, netbsd, openbsd, "
-                << "darwin\n";
+                << "darwin, worst\n";
       return false;
     }
   }
