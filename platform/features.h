@@ -51,6 +51,13 @@
 #define POLLARD_HAS_POLLTS 0
 #endif
 
+// On these, waits end at a tick of the kernel's clock; the others end them at any time.
+#if defined(__NetBSD__) || defined(__OpenBSD__)
+#define POLLARD_WAITS_END_AT_TICKS 1
+#else
+#define POLLARD_WAITS_END_AT_TICKS 0
+#endif
+
 // The file-to-socket calls share a name and nothing else: Linux's has a header of its own, the
 // BSDs' and Darwin's announce themselves by a flag; NetBSD and OpenBSD have none.
 #if __has_include(<sys/sendfile.h>)

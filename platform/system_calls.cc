@@ -19,6 +19,10 @@
 #if POLLARD_HAS_EPOLL
 #include <sys/syscall.h>
 #endif
+#if POLLARD_WAITS_END_AT_TICKS
+#include <sys/sysctl.h>
+#include <sys/time.h>  // clockinfo
+#endif
 #if POLLARD_SENDFILE_LINUX
 #include <sys/sendfile.h>
 #endif
@@ -238,6 +242,19 @@ int real_clock_gettime(clockid_t clock, timespec* time) {
   return checked(::clock_gettime(clock, time));
 }
 
+#if POLLARD_WAITS_END_AT_TICKS
+std::int64_t real_wait_tick() {
+  constexpr std::int64_t kNanosecondsPerMicrosecond = 1000;
+  int name[] = {CTL_KERN, KERN_CLOCKRATE};
+  struct clockinfo clock {};
+  std::size_t size = sizeof clock;
+  if (::sysctl(name, 2, &clock, &size, nullptr, 0) != 0) return 0;
+  return clock.tick * kNanosecondsPerMicrosecond;
+}
+#else
+std::int64_t real_wait_tick() { return 0; }
+#endif
+
 constexpr SystemCalls kReal = {
     .close = real_close,
     .read = real_read,
@@ -280,6 +297,7 @@ constexpr SystemCalls kReal = {
     .getaddrinfo = real_getaddrinfo,
     .freeaddrinfo = real_freeaddrinfo,
     .clock_gettime = real_clock_gettime,
+    .wait_tick = real_wait_tick,
 };
 
 }  // namespace

@@ -87,6 +87,9 @@ struct SystemCalls {
 
   // Time
   int (*clock_gettime)(clockid_t clock, timespec* time);
+  // The step of the clock that ends waits, in nanoseconds: the tick of NetBSD and OpenBSD
+  // (kern.clockrate, sysctl(7)). Zero where waits end at any time.
+  std::int64_t (*wait_tick)();
 };
 
 /// The kernel that the program runs on.

@@ -22,6 +22,10 @@ void sleep_for(Duration interval) {
   if (!slept.ok() && !slept.interrupted()) std::this_thread::sleep_for(interval);
 }
 
+Duration step_of_timeouts(Duration own) {
+  return std::max(own, Duration(system_calls().wait_tick()));
+}
+
 timespec to_timespec(Duration interval) {
   interval = std::clamp(interval, Duration::zero(), kLongestTimeout);
   const auto seconds = std::chrono::floor<std::chrono::seconds>(interval);

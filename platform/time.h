@@ -18,6 +18,10 @@ void sleep_for(Duration interval);
 /// more than 10^8 seconds with EINVAL.
 inline constexpr Duration kLongestTimeout = std::chrono::seconds(100'000'000);
 
+/// Returns the step to which the kernel rounds up the timeouts of a call that counts in `own`: that
+/// or, where it is coarser, the tick at which the kernel ends waits. By the system-call table.
+[[nodiscard]] Duration step_of_timeouts(Duration own);
+
 /// Negative intervals become zero, endless ones kLongestTimeout.
 [[nodiscard]] ::timespec to_timespec(Duration interval);
 

@@ -39,7 +39,8 @@ class EpollPoller final : public Poller {
   }
 
   [[nodiscard]] Duration resolution() const override {
-    return has_nanoseconds_ ? Duration(1) : std::chrono::milliseconds(1);
+    return platform::step_of_timeouts(has_nanoseconds_ ? Duration(1)
+                                                       : std::chrono::milliseconds(1));
   }
 
  private:

@@ -53,7 +53,9 @@ class KqueuePoller final : public Poller {
     if (forked()) static_cast<void>(queue_.release());
   }
 
-  [[nodiscard]] Duration resolution() const override { return Duration(1); }
+  [[nodiscard]] Duration resolution() const override {
+    return platform::step_of_timeouts(Duration(1));
+  }
 
  private:
   // What rides along with a wait. More goes ahead of it.

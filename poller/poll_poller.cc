@@ -38,7 +38,8 @@ class PollPoller final : public Poller {
   }
 
   [[nodiscard]] Duration resolution() const override {
-    return has_nanoseconds_ ? Duration(1) : std::chrono::milliseconds(1);
+    return platform::step_of_timeouts(has_nanoseconds_ ? Duration(1)
+                                                       : std::chrono::milliseconds(1));
   }
 
  private:

@@ -212,7 +212,9 @@ class Poller {
   /// What it was made with.
   [[nodiscard]] const PollerCapabilities& capabilities() const { return capabilities_; }
 
-  /// The step to which timeouts are rounded up: a nanosecond, or a millisecond on an old system.
+  /// Returns the step to which the kernel rounds up timeouts: a nanosecond, a millisecond on an old
+  /// system, or the kernel's tick (10 ms as a rule) on NetBSD and OpenBSD. There, a wait may end up
+  /// to one tick later still, because a tick is under way when it begins. Asks the system.
   [[nodiscard]] virtual Duration resolution() const = 0;
 
   /// How many descriptors are registered, and how many collected events were dropped because their

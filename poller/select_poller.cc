@@ -33,7 +33,9 @@ class SelectPoller final : public Poller {
  public:
   SelectPoller() : Poller("select", kSelectCapabilities) {}
 
-  [[nodiscard]] Duration resolution() const override { return Duration(1); }
+  [[nodiscard]] Duration resolution() const override {
+    return platform::step_of_timeouts(Duration(1));
+  }
 
  private:
   std::error_code apply(int fd, Interest from, Interest to) override {

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::size_t kCalls = static_cast<std::size_t>(Call::kCount);
 
+// What a call answers that the kernel doesn't have.
+constexpr auto kAbsent = -static_cast<std::ptrdiff_t>(std::errc::function_not_supported);
+
 std::size_t index(Call call) { return static_cast<std::size_t>(call); }
 
 // The group of a call, beside kAny; the call itself where it has none.
@@ -58,6 +61,13 @@ struct Faults::State {
     if (group_of(call) != call) consult(group_of(call), decision);
     consult(Call::kAny, decision);
     return decision;
+  }
+
+  // A group counts the calls that this kernel has: accept4 where there is none becomes an accept.
+  void forget_in_groups(Call call) {
+    const std::lock_guard lock(mutex);
+    if (group_of(call) != call) --scripts[index(group_of(call))].made;
+    --scripts[index(Call::kAny)].made;
   }
 
   void consult(Call call, Decision& decision) {
@@ -114,7 +124,9 @@ struct Faults::State::Hook<kCall, Entry> {
     const auto replacement = detail::Replacement<Entry>::get();
     if (replacement != nullptr) return (*replacement)(arguments...);
     const SystemCalls& calls = *state.underlying;
-    return static_cast<Result>(shortened(calls, decision.most_bytes, arguments...));
+    const auto answer = static_cast<Result>(shortened(calls, decision.most_bytes, arguments...));
+    if (answer == static_cast<Result>(kAbsent)) state.forget_in_groups(kCall);
+    return answer;
   }
 
   static std::ptrdiff_t shortened(const SystemCalls& calls, std::size_t most_bytes,
@@ -186,6 +198,7 @@ SystemCalls Faults::State::table() {
     active.load()->underlying->freeaddrinfo(found);
   };
   table.clock_gettime = Hook<Call::kClockGettime, &SystemCalls::clock_gettime>::call;
+  table.wait_tick = [] { return active.load()->underlying->wait_tick(); };
   return table;
 }
 

@@ -386,6 +386,7 @@ platform::SystemCalls Faults::Table::make_table(const SystemCalls& real) {
   table.clock_gettime = [](clockid_t clock, timespec* time) {
     return in_force().clock_gettime(clock, time);
   };
+  table.wait_tick = [] { return in_force().real_.wait_tick(); };
   add_plain_calls(table);
   add_readiness_calls(table);
   return table;

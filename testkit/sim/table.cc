@@ -523,6 +523,8 @@ void sim_freeaddrinfo(addrinfo* found) { real().freeaddrinfo(found); }
 
 // --- Time ----------------------------------------------------------------------------------------
 
+std::int64_t sim_wait_tick() { return profile().tick.count(); }
+
 int sim_clock_gettime(clockid_t clock, timespec* time) {
   Machine& kernel = machine();
   Entry entry(kernel);
@@ -580,6 +582,7 @@ constexpr SystemCalls kSimulated = {
     .getaddrinfo = sim_getaddrinfo,
     .freeaddrinfo = sim_freeaddrinfo,
     .clock_gettime = sim_clock_gettime,
+    .wait_tick = sim_wait_tick,
 };
 
 }  // namespace

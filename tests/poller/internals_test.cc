@@ -1,5 +1,6 @@
 // How the four backends of ours keep the contract, where that is more than the contract says. What
 // it says is in the conformance kit.
+#include <algorithm>
 #include <string>
 
 #include "pollard/poller/backends.h"
@@ -122,7 +123,8 @@ POLLARD_EACH_BACKEND(a_call_that_is_missing_is_asked_for_once_and_its_step_is_no
     };
     Watch watch(backend);
     const std::size_t asked = tries();
-    BOOST_TEST((watch->resolution() == (asked > 0 ? Duration(1ms) : Duration(1))));
+    const Duration own = asked > 0 ? Duration(1ms) : Duration(1);
+    BOOST_TEST((watch->resolution() == std::max(own, Duration(kernel_calls().wait_tick()))));
     BOOST_TEST(watch.collect(1us).empty());
     BOOST_TEST(tries() == asked);
   }
