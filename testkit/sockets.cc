@@ -9,6 +9,8 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -49,6 +51,23 @@ void wait_for(int fd, short events) {
   pollfd record{.fd = fd, .events = events, .revents = 0};
   while (must(kernel().poll(&record, 1, -1), "poll") == 0) {
   }
+}
+
+MonotonicTime now() {
+  timespec time{};
+  must(kernel().clock_gettime(CLOCK_MONOTONIC, &time), "clock_gettime");
+  return MonotonicTime(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
+}
+
+// Whether what is on its way makes room when it arrives. The wait may end at once, or late.
+bool gets_room(int fd) {
+  constexpr int kArrivesWithin = 60;  // longer than a packet takes on any kernel that tests meet
+  const MonotonicTime deadline = now() + std::chrono::milliseconds(kArrivesWithin);
+  pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
+  do {
+    if (must(kernel().poll(&room, 1, kArrivesWithin), "poll") > 0) return true;
+  } while (now() < deadline);
+  return false;
 }
 
 // send or write, never raising SIGPIPE.
@@ -221,12 +240,9 @@ std::size_t fill(int fd) {
 }
 
 std::size_t fill_for_good(int fd) {
-  // What is on its way makes room when it arrives. Longer than two ticks of any system's clock.
-  constexpr int kArrivesWithin = 25;
   std::size_t sent = 0;
-  pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
   do sent += fill(fd);
-  while (must(kernel().poll(&room, 1, kArrivesWithin), "poll") > 0);
+  while (gets_room(fd));
   return sent;
 }
 

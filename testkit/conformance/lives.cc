@@ -40,11 +40,6 @@ void end_side(const Descriptor& fd) {
   if (!ended.ok()) throw std::system_error(ended.error(), "shutdown");
 }
 
-void fill_up(const Descriptor& fd) {
-  do fill(fd.get());
-  while (truth(fd.get()).writable);
-}
-
 void make_room(const Descriptor& far, const Descriptor& near) {
   do read_text(far.get());
   while (!becomes_writable(near, 1));
@@ -62,7 +57,7 @@ void play_connection(Stage& stage, const std::string& kind, Pair pair) {
   show("half of the data read");
   read_text(pair.near.get());
   show("all data read");
-  fill_up(pair.near);
+  fill_for_good(pair.near.get());
   show("no room");
   make_room(pair.far, pair.near);
   show("room again");
@@ -209,7 +204,7 @@ void play_pipe_lives(Stage& stage) {
   Pipe write = open_pipe();
   stage.watch(write.write, Interest::kWrite);
   stage.show("pipe's writer, room");
-  fill_up(write.write);
+  fill_for_good(write.write.get());
   stage.show("pipe's writer, no room");
   make_room(write.read, write.write);
   stage.show("pipe's writer, room again");
@@ -217,7 +212,7 @@ void play_pipe_lives(Stage& stage) {
   stage.show("pipe's writer, reader gone");
 
   Pipe full = open_pipe();
-  fill_up(full.write);
+  fill_for_good(full.write.get());
   stage.watch(full.write, Interest::kWrite);
   full.read.reset();
   stage.show("pipe's writer, reader gone and no room");
