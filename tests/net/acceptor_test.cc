@@ -67,6 +67,10 @@ class Scarcity {
           return take(*count,
                       [&] { return faults.underlying().accept4(fd, address, size, flags); });
         });
+    faults.replace<&platform::SystemCalls::accept>(  // where there is no accept4
+        [&faults, count = left_](int fd, sockaddr* address, socklen_t* size) {
+          return take(*count, [&] { return faults.underlying().accept(fd, address, size); });
+        });
     faults.replace<&platform::SystemCalls::open>(
         [&faults, count = left_](const char* path, int flags) {
           return take(*count, [&] { return faults.underlying().open(path, flags); });

@@ -16,8 +16,9 @@ std::size_t most_calls_in_a_turn(Connected& one, Faults& faults, Call call, Fill
   std::size_t most = 0;
   for (int turn = 0; turn < 40; ++turn) {
     fill();
+    const Duration arriving = let_arrive();
     const std::size_t before = faults.count(call);
-    static_cast<void>(one.loop.run_once(Duration::zero()));
+    static_cast<void>(one.loop.run_once(arriving));
     most = std::max(most, faults.count(call) - before);
   }
   return most;

@@ -28,6 +28,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(all_that_one_handler_sends_leaves_in_one_call) 
     BOOST_TEST(!it->send(Buffer("end")));
     BOOST_TEST(faults.count(Call::kAnySend) == 0U);
   };
+  give_room(one.near.get());
   one.open();
   one.say("input");
   const std::string wanted =
@@ -71,6 +72,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_large_string_or_buffer_is_taken_over_and_not_
         return faults.underlying().send(fd, bytes, size, flags);
       });
   Connected one(backend);
+  give_room(one.near.get());
   one.open();
   std::string text(10'000, 'x');
   const void* where = text.data();

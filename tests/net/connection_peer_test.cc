@@ -177,6 +177,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(what_the_peer_said_before_its_reset_is_delivere
 
 // A send meets the broken connection before the input is read.
 POLLARD_EACH_BACKEND_AND_TRIGGER(input_is_delivered_first_when_a_send_fails) {
+  const bool at_once = loopback_delivers_at_once();  // else, what has arrived is delivered
   for (const std::errc error : {std::errc::broken_pipe, std::errc::connection_reset}) {
     for (const bool queued : {false, true}) {
       Faults faults;
@@ -189,11 +190,13 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(input_is_delivered_first_when_a_send_fails) {
       const std::string sent = pattern(1'500'000);
       std::string_view rest = sent;
       rest.remove_prefix(write_some(one.peer.get(), rest));
+      static_cast<void>(let_arrive());
       faults.fail(Call::kAnySend, error, {.times = kForever});
       BOOST_TEST(!one.connection->send("hello"));
       if (queued) BOOST_TEST(!one.connection->send(std::string(1'000'000, 'x')));
       one.until_closed();
-      BOOST_TEST((one.journal.received == sent.substr(0, sent.size() - rest.size())));
+      BOOST_TEST(sent.starts_with(one.journal.received));
+      if (at_once) BOOST_TEST(one.journal.received.size() == sent.size() - rest.size());
       const std::string message = std::make_error_code(error).message();
       BOOST_TEST(one.journal.text() == "connect, message, disconnect error: " + message);
     }

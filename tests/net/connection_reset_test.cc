@@ -103,12 +103,26 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(force_close_with_queued_output_ends_by_a_reset)
   BOOST_TEST(last_at_peer(one) == Meets::kError);
 }
 
+void send_in_another_thread(TcpConnection& connection) {
+  std::thread([&] { BOOST_TEST(!connection.send("accepted")); }).join();
+}
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(force_close_before_a_threads_send_has_arrived_ends_by_a_reset) {
   Connected one(backend);
+  one.handlers.on_message = [](const TcpConnectionPtr& it, Buffer& input) {
+    input.clear();
+    send_in_another_thread(*it);
+    it->force_close();  // as soon as this handler is done, before what other threads have posted
+  };
   one.open();
-  std::thread([&] { BOOST_TEST_REQUIRE(!one.connection->send("accepted")); }).join();
-  one.loop.post([&] { one.connection->force_close(); });
-  one.loop.post([&] { std::thread([&] { one.group->any()->send("accepted"); }).join(); });
+  one.say("ask");
+  BOOST_TEST(last_at_peer(one) == Meets::kError);
+}
+
+POLLARD_EACH_BACKEND_AND_TRIGGER(end_of_the_owner_before_a_threads_send_has_arrived_is_a_reset) {
+  Connected one(backend);
+  one.open();
+  send_in_another_thread(*one.connection);
   one.group->close_all({});
   BOOST_TEST(last_at_peer(one) == Meets::kError);
 }
@@ -168,7 +182,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(passed_on_reset_comes_behind_what_was_queued) {
   Connected one(backend);
   one.open();
   queue_much(one);
-  one.connection->reset_when_sent(std::make_error_code(std::errc::connection_reset), 10s);
+  one.connection->reset_when_sent(std::make_error_code(std::errc::connection_reset), 1h);
   BOOST_TEST(one.connection->send("too late") == Error::kNotConnected);
   BOOST_TEST(one.hear(one.connection->unsent()).size() > 0U);
   BOOST_TEST(last_at_peer(one) == Meets::kError);

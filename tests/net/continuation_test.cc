@@ -183,19 +183,24 @@ std::vector<int> messages_per_turn(const BackendCase& backend, bool pauses) {
   const std::string much(1 << 20, 'x');
   for (int turn = 0; turn < 40; ++turn) {
     write_some(one.peer.get(), much);
+    const Duration arriving = let_arrive();
     messages = 0;
-    static_cast<void>(one.loop.run_once(Duration::zero()));
+    static_cast<void>(one.loop.run_once(arriving));
     each.push_back(messages);
   }
   return each;
 }
 
+// Four for a continuation, and four for an event: more may arrive between them. Continuations that
+// pile up would make it more with every turn.
+constexpr int kMostReads = 8;
+
 POLLARD_EACH_BACKEND_AND_TRIGGER(flooded_connection_reads_as_often_in_each_turn) {
-  for (const int reads : messages_per_turn(backend, false)) BOOST_TEST(reads <= 4);
+  for (const int reads : messages_per_turn(backend, false)) BOOST_TEST(reads <= kMostReads);
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(connection_that_pauses_and_resumes_reads_as_often_in_each_turn) {
-  for (const int reads : messages_per_turn(backend, true)) BOOST_TEST(reads <= 4);
+  for (const int reads : messages_per_turn(backend, true)) BOOST_TEST(reads <= kMostReads);
 }
 
 }  // namespace

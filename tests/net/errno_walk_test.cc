@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -97,7 +98,7 @@ class Scene {
 
   // What happens while calls fail. The loop turns although its waits may throw.
   void act() {
-    const MonotonicTime end = platform::monotonic_now() + kBadTime;
+    const MonotonicTime end = platform::monotonic_now() + kBadTime + 10 * to_connect_;
     const std::size_t waits_before = faults.count(Call::kWait);
     static_cast<void>(subject_->connect());
     ask(*witness_);
@@ -201,6 +202,14 @@ class Scene {
     return handlers;
   }
 
+  // How long the network takes for a connection.
+  static Duration time_to_connect() {
+    const MonotonicTime began = platform::monotonic_now();
+    static_cast<void>(tcp_pair());
+    return platform::monotonic_now() - began;
+  }
+
+  const Duration to_connect_ = time_to_connect();
   std::vector<std::error_code> reasons_;
   EventLoop loop_;
   TcpServer server_;
@@ -252,13 +261,36 @@ class LostListener {
   std::size_t left_;
 };
 
+// Fails poll as a wait, and not as the pause after a wait that failed: without poll that pause is
+// one of real time, which a virtual clock doesn't see.
+class FailingPoll {
+ public:
+  FailingPoll(Faults& faults, int error, std::size_t times)
+      : left_(std::make_shared<std::size_t>(times)) {
+    faults.replace<&platform::SystemCalls::poll>(
+        [left = left_, &faults, error](pollfd* records, std::size_t count, int milliseconds) {
+          if (*left == 0 || count == 0)
+            return faults.underlying().poll(records, count, milliseconds);
+          if (*left != kForever) --*left;
+          return -error;
+        });
+  }
+  void restore() { *left_ = 0; }
+
+ private:
+  std::shared_ptr<std::size_t> left_;  // the replaced call's too, which may outlive this object
+};
+
 void walk_one(const BackendCase& backend, const Walked& walked, int error, std::size_t times) {
   const FailureKind kind =
       walked.operation ? platform::classify(*walked.operation, {error, std::system_category()})
                        : FailureKind::kPeer;
   Scene scene(backend);
   std::optional<LostListener> lost;
-  if (walked.operation == Operation::kAccept && (error == EBADF || error == ENOTSOCK)) {
+  std::optional<FailingPoll> poll;
+  if (walked.call == Call::kPoll) {
+    poll.emplace(scene.faults, error, times);
+  } else if (walked.operation == Operation::kAccept && (error == EBADF || error == ENOTSOCK)) {
     lost.emplace(scene.faults, error, times);
   } else {
     scene.faults.fail(walked.call, error, {.times = times});
@@ -266,6 +298,7 @@ void walk_one(const BackendCase& backend, const Walked& walked, int error, std::
   scene.act();
   scene.faults.restore(walked.call);
   if (lost.has_value()) lost->restore();
+  if (poll.has_value()) poll->restore();
   BOOST_TEST(scene.most_waits <= kMostWaits, "the loop spins");
   if (scene.thrown) {
     BOOST_TEST(may_end_run(walked, kind), "run() ended: " << scene.thrown.message());

@@ -506,6 +506,7 @@ POLLARD_EACH_BACKEND(framed_messages_of_many_threads_stay_whole) {
 POLLARD_EACH_BACKEND_AND_TRIGGER(framed_messages_of_a_handler_leave_in_order_and_in_one_call) {
   Faults faults;
   Connected one(backend);
+  give_room(one.near.get());
   const LengthPrefixed codec({.bytes = 2});
   const std::string large = pattern(20'000);
   one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view line) {

@@ -54,7 +54,7 @@ ConnectionHandlers handlers_that(const std::string& place, std::function<void()>
 // A peer that talks, hears it all, ends, and so leads through every place.
 template <class Done>
 void play_peer(EventLoop& loop, Descriptor& peer, Done done) {
-  write_text(peer.get(), "hello");
+  say_unless_reset(peer.get(), "hello");  // what it talks to may be gone already
   bool ended = false;
   std::size_t heard = 0;
   run_until(loop, [&] {

@@ -17,6 +17,7 @@
 #include "pollard/testkit/faults.h"
 #include "pollard/testkit/forked.h"
 #include "pollard/tests/support/connected.h"
+#include "pollard/tests/support/exempt_kernel.h"
 #include "pollard/tests/support/failing_allocation.h"
 #include "pollard/tests/support/fake_names.h"
 #include "pollard/tests/support/stopped_clock.h"
@@ -211,6 +212,7 @@ struct FailingInHelper {
 };
 
 POLLARD_EACH_BACKEND(lookup_whose_helper_is_short_of_memory_is_answered) {
+  const ExemptKernel exempt;  // a simulated pipe has no memory of its own
   with_each_allocation_failing([&](std::uint64_t which) {
     static std::atomic<bool> failed;  // the helper ends a little after join_left_behind()
     failed = false;

@@ -41,6 +41,8 @@ EventLoopOptions with_poller(EventLoopOptions options, const BackendCase& backen
 
 }  // namespace
 
+Duration long_enough() { return sim::Kernel::current() != nullptr ? Duration(1h) : 10s; }
+
 bool loopback_delivers_at_once() {
   const Pair pair = tcp_pair();
   for (int attempt = 0; attempt < 20; ++attempt) {
@@ -50,8 +52,6 @@ bool loopback_delivers_at_once() {
   }
   return true;
 }
-
-namespace {
 
 // What is on its way arrives. On the simulated kernel that is exact; on a real one that delivers
 // later, a wait of this length finds what is there.
@@ -64,8 +64,6 @@ Duration let_arrive() {
   static const bool at_once = loopback_delivers_at_once();
   return at_once ? Duration::zero() : kLongEnough;
 }
-
-}  // namespace
 
 std::string why_no_balancing() {
   const platform::Result made = platform::open_stream_socket(platform::Family::kIpv4);
@@ -222,6 +220,14 @@ std::size_t write_some(int fd, std::string_view text) {
   return platform::Result(sent).would_block() ? 0 : must(sent, "send");
 }
 
+void say_unless_reset(int fd, std::string_view text) {
+  const std::ptrdiff_t sent =
+      kernel_calls().send(fd, text.data(), text.size(), platform::kSendFlags);
+  const platform::Result result(sent);
+  if (result.is(std::errc::connection_reset) || result.is(std::errc::broken_pipe)) return;
+  must(sent, "send");
+}
+
 void end_sending(int fd) { must(kernel_calls().shutdown(fd, SHUT_WR), "shutdown"); }
 
 void send_urgent(int fd, char byte) {
@@ -231,6 +237,11 @@ void send_urgent(int fd, char byte) {
 void shrink_buffers(int fd, int bytes) {
   static_cast<void>(platform::set_send_buffer(fd, bytes));
   static_cast<void>(platform::set_receive_buffer(fd, bytes));
+}
+
+void give_room(int fd) {
+  constexpr int kRoom = 65536;
+  BOOST_TEST(platform::set_send_buffer(fd, kRoom).ok());
 }
 
 void send_descriptor(int fd, std::string_view text, int passed) {

@@ -30,10 +30,14 @@ inline TriggerChoice choice_of(const BackendCase& backend) {
   return backend.trigger == Trigger::kEdge ? TriggerChoice::kEdge : TriggerChoice::kLevel;
 }
 
-/// Turns the loop until `done`. Ten seconds are enough for everything but a lost event.
+/// Returns a time that is enough for everything but a lost event: ten seconds, or, where time is
+/// virtual and packets may be slow, an hour.
+Duration long_enough();
+
+/// Turns the loop until `done`, or fails the test after long_enough().
 template <class Done>
 void run_until(EventLoop& loop, Done done) {
-  const MonotonicTime deadline = platform::monotonic_now() + 10s;
+  const MonotonicTime deadline = platform::monotonic_now() + long_enough();
   while (!done()) {
     BOOST_REQUIRE_MESSAGE(platform::monotonic_now() < deadline, "what was waited for never came");
     static_cast<void>(loop.run_once(5ms));
@@ -46,6 +50,10 @@ bool loopback_delivers_at_once();
 
 /// Why several listeners of one port can't share its connections evenly here; empty where they can.
 std::string why_no_balancing();
+
+/// Lets what is on its way arrive: in a simulated kernel at once. Returns how long the next turn of
+/// the loop has to wait for it on a real one.
+Duration let_arrive();
 
 /// Turns the loop until it has nothing left to do but to wait, and nothing is on its way to it.
 void run_until_idle(EventLoop& loop);
@@ -123,6 +131,9 @@ std::ostream& operator<<(std::ostream& out, Meets meets);
 /// As much as fits; how much did.
 std::size_t write_some(int fd, std::string_view text);
 
+/// Sends a few bytes to a peer that may have reset the connection by now, as it may at any moment.
+void say_unless_reset(int fd, std::string_view text);
+
 /// Ends the sending side: shutdown(2).
 void end_sending(int fd);
 
@@ -131,6 +142,9 @@ void send_urgent(int fd, char byte);
 
 /// Small receive and send buffers, so that little fills them.
 void shrink_buffers(int fd, int bytes = 65536);
+
+/// Makes the send buffer 64 KiB long at least, so that so much leaves in one call.
+void give_room(int fd);
 
 /// Sends text and a descriptor along with it (unix(7), SCM_RIGHTS).
 void send_descriptor(int fd, std::string_view text, int passed);
