@@ -24,6 +24,8 @@ ROOMS = ["bytes", "timers", "loop", "names", "tcp", "framing", "requests"]
 # it by themselves (its floors and peers), and gives them work; but ours are as a user's are.
 ABOVE_SEAM = ["base", "poller", "net", "examples"]
 OURS_IN_BENCH = ("bench/ours/", "bench/parts/")
+# The test that is about Linux: it compares the simulated kernel with it.
+LINUX_TESTS = {"tests/platform/sim_likeness_test.cc"}
 MAX_COLUMNS = 100
 MAX_FUNCTION_LINES = 70
 
@@ -308,6 +310,26 @@ def sleeps(file):
         yield from _matching_lines(file.code, pattern)
 
 
+_LINUX_IN_CODE = (
+    r"::(?:accept4|epoll_\w+|eventfd|timerfd_\w+|signalfd|prctl|gettid)\("
+    r"|\b(?:SOCK_NONBLOCK|SOCK_CLOEXEC|MSG_NOSIGNAL|POLLRDHUP|EPOLL[A-Z]+)\b"
+    r"|<(?:sys/(?:epoll|eventfd|timerfd|signalfd|prctl)|linux/\w+)\.h>"
+    r"|\bfail\(\s*Call::\w+,\s*\d|\bvalue\(\)\s*[=!]=\s*-?[1-9]\d{0,2}\b"
+)
+
+
+def linux_in_tests(file):
+    """a test runs on every system: no call, flag or header that Linux alone has, no errno as a
+    number, no path in /proc or /sys. Go through the table of system calls or platform/, name the
+    error (std::errc::connection_reset); a test about Linux itself stands in LINUX_TESTS"""
+    in_tests = file.folder in ("tests", "testkit") and not file.is_simulator
+    if not file.is_cpp or not in_tests or file.path in LINUX_TESTS:
+        return
+    found = set(_matching_lines(file.code, _LINUX_IN_CODE))
+    found.update(_matching_lines(file.text, r'"/(?:proc|sys)/'))
+    yield from sorted(found)
+
+
 RULES = [
     conditionals,
     system_headers,
@@ -330,6 +352,7 @@ RULES = [
     abbreviations,
     banned_words,
     sleeps,
+    linux_in_tests,
 ]
 
 
