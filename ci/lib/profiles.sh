@@ -43,7 +43,11 @@ run_profile() {
   began=$(now)
   : > "$report"
   status=0
-  run_limited "$suite_seconds" "$profiles_folder/tests/$2" "--profile=$1" "--run_test=$3" \
+  # Megabytes take their time through 2 KiB.
+  patience=${POLLARD_TEST_PATIENCE:-1}
+  [ "$1" != worst ] || patience=$((4 * patience))
+  run_limited "$suite_seconds" env "POLLARD_TEST_PATIENCE=$patience" \
+    "$profiles_folder/tests/$2" "--profile=$1" "--run_test=$3" \
     --log_level=test_suite --color_output=no --report_level=short --report_format=XML \
     "--report_sink=$report" > "$log" 2>&1 || status=$?
   printf '  %s %s on %s: ' "$profiles_part" "$2" "$1"

@@ -26,7 +26,7 @@ ConnectionHandlers handlers_that(const std::string& place, std::function<void()>
   const auto act = [place, deed = std::move(deed)](std::string_view here) {
     if (here == place) deed();
   };
-  const std::size_t much = place.ends_with("water") ? 12U << 20U : 4;
+  const std::size_t much = place.ends_with("water") ? 1'000'000 : 4;
   return {
       .on_connect =
           [=](const TcpConnectionPtr& it) {
@@ -49,6 +49,14 @@ ConnectionHandlers handlers_that(const std::string& place, std::function<void()>
       .on_high_water = [=](const TcpConnectionPtr&) { act("high water"); },
       .on_low_water = [=](const TcpConnectionPtr&) { act("low water"); },
   };
+}
+
+// Marks and buffers that `much` passes on every kernel.
+ConnectionOptions with_low_marks(const BackendCase& backend) {
+  return {.trigger = choice_of(backend),
+          .high_water = 50'000,
+          .low_water = 1000,
+          .send_buffer_bytes = 20'000};
 }
 
 // A peer that talks, hears it all, ends, and so leads through every place.
@@ -74,7 +82,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_server_may_be_destroyed_in_each_handler_of_it
       std::unique_ptr<TcpServer> server;
       std::size_t destroyed = 0;
       TcpServerOptions options;
-      options.connection.trigger = choice_of(backend);
+      options.connection = with_low_marks(backend);
       server = std::make_unique<TcpServer>(loop, Address::loopback(0),
                                            handlers_that(place,
                                                          [&] {
@@ -103,7 +111,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_client_may_be_destroyed_in_each_handler_of_it
         std::unique_ptr<TcpClient> client;
         std::size_t destroyed = 0;
         TcpClientOptions options{.reconnect = reconnect, .lasting = 0s};
-        options.connection.trigger = choice_of(backend);
+        options.connection = with_low_marks(backend);
         options.connector.backoff.initial = 0s;
         client = std::make_unique<TcpClient>(loop, Address(listener.endpoint),
                                              handlers_that(place,

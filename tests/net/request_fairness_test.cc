@@ -237,7 +237,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(flush_that_gives_up_holds_back_no_bytes_of_othe
   RequestConnectionPtr kept;
   Gate gate;
   gate.open();
-  const std::string mine = pattern(16 * kMebibyte);
+  service.options.server.connection.send_buffer_bytes = 65536;
+  const std::string mine = pattern(4 * kMebibyte);
   service.handlers.on_connect = [&](RequestConnection& connection) {
     kept = connection.shared_from_this();
     connection.writer().append(mine);

@@ -212,7 +212,8 @@ struct FailingInHelper {
 };
 
 POLLARD_EACH_BACKEND(lookup_whose_helper_is_short_of_memory_is_answered) {
-  const ExemptKernel exempt;  // a simulated pipe has no memory of its own
+  const ExemptKernel exempt;          // a simulated pipe has no memory of its own
+  constexpr Duration kNoHurry = 24h;  // virtual time may pass while the helper's thread begins
   with_each_allocation_failing([&](std::uint64_t which) {
     static std::atomic<bool> failed;  // the helper ends a little after join_left_behind()
     failed = false;
@@ -237,12 +238,13 @@ POLLARD_EACH_BACKEND(lookup_whose_helper_is_short_of_memory_is_answered) {
     std::size_t answers = 0;
     const auto on_resolved = [&](std::error_code error, const std::vector<Address>& found) {
       ++answers;
-      BOOST_TEST((error ? error == std::errc::not_enough_memory : found.size() == 2));
+      BOOST_TEST((error ? error == std::errc::not_enough_memory : found.size() == 2),
+                 error.message());
     };
     std::vector<Lookup> lookups;
     const auto look_up_and_wait = [&](const std::string& name, int times) {
       for (int i = 0; i < times; ++i) {
-        lookups.push_back(resolver->resolve(loop, name, on_resolved));
+        lookups.push_back(resolver->resolve(loop, name, on_resolved, kNoHurry));
       }
       run_until(loop, [&] { return answers == lookups.size(); });
     };
