@@ -3,8 +3,7 @@
 # #include is found. A compiler cache does the same, and better without.
 
 set(pollard_precompile_default ${PROJECT_IS_TOP_LEVEL})
-# Darwin's headers want a macro of platform/features.h before the first of them.
-if(CMAKE_CXX_COMPILER_LAUNCHER OR APPLE)
+if(CMAKE_CXX_COMPILER_LAUNCHER)
   set(pollard_precompile_default OFF)
 endif()
 option(POLLARD_PRECOMPILE "Precompile the headers that many files include"
@@ -13,7 +12,8 @@ option(POLLARD_PRECOMPILE "Precompile the headers that many files include"
 # GCC takes what it inlines of a precompiled header for code of ours, and warns of it wrongly.
 set(pollard_precompile_warnings)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  set(pollard_precompile_warnings -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow)
+  set(pollard_precompile_warnings -Wno-array-bounds -Wno-maybe-uninitialized -Wno-restrict
+    -Wno-stringop-overflow -Wno-stringop-overread)
 endif()
 
 # pollard_precompile(TARGET HEADER...): targets of one folder are compiled alike, so those that come
@@ -36,10 +36,11 @@ set(pollard_library_headers <algorithm> <array> <atomic> <chrono> <deque> <funct
   <memory> <mutex> <optional> <span> <sstream> <string> <string_view> <system_error> <thread>
   <utility> <vector>)
 
-# pollard_precompile_library(TARGET): static libraries are compiled alike, and share what the first
-# of them, pollard, has made. A shared library defines a macro of its own, so it can't.
+# pollard_precompile_library(TARGET): static libraries and objects are compiled alike, and share
+# what the first of them, pollard, has made. A shared library can't: it defines a macro of its own.
 function(pollard_precompile_library target)
-  if(NOT POLLARD_PRECOMPILE)
+  # Darwin's headers want a macro of platform/features.h before the first of them.
+  if(NOT POLLARD_PRECOMPILE OR APPLE)
     return()
   endif()
   target_compile_options(${target} PRIVATE ${pollard_precompile_warnings})

@@ -18,6 +18,46 @@ package_manager() {
   esac
 }
 
+# A tool, what shows that it is here (a program, or a header with its folder), and the packages that
+# hold it with apt, brew, pkg (FreeBSD, DragonFly), pkgin (NetBSD) and pkg_add (OpenBSD). A dash: no
+# package does. A plus sign joins packages.
+table='
+cmake cmake cmake cmake cmake cmake cmake
+ninja ninja ninja-build ninja ninja ninja-build ninja
+cli11 CLI/CLI.hpp libcli11-dev cli11 cli11 cli11 cli11
+boost boost/test/unit_test.hpp libboost-test-dev boost boost-libs boost boost
+python3 python3 python3 python3 python3 python312 python%3
+shellcheck shellcheck shellcheck shellcheck hs-ShellCheck shellcheck shellcheck
+clang-format clang-format clang-format clang-format - - -
+clang-tidy clang-tidy clang-tidy - - - -
+doxygen doxygen doxygen doxygen doxygen doxygen doxygen
+gcovr gcovr gcovr - - - -
+npm npm npm node npm - -
+socat socat socat socat socat socat socat
+curl curl curl curl curl curl curl
+nc nc netcat-openbsd - - - -
+redis-cli redis-cli redis-tools redis redis redis redis
+strace strace strace - - - -
+valgrind valgrind valgrind - - - -
+gnuplot gnuplot gnuplot-nox - - - -
+pkg-config pkg-config pkg-config pkgconf pkgconf pkg-config -
+libevent event2/event.h libevent-dev - - - -
+libuv uv.h libuv1-dev - - - -
+libev ev.h libev-dev - - - -
+asio asio.hpp libasio-dev - - - -
+benchmark benchmark/benchmark.h libbenchmark-dev - - - -
+bazel bazel DEBIAN_BAZEL bazelisk bazel - -
+'
+debian_bazel=bazel-bootstrap+bazel-rules-cc+bazel-rules-java
+debian_bazel=$debian_bazel+bazel-rules-proto+bazel-skylib+bazel-platforms
+
+# row_of TOOL COLUMN
+row_of() {
+  printf '%s' "$table" | sed "s/DEBIAN_BAZEL/$debian_bazel/" |
+    awk -v tool="$1" -v column="$2" '$1 == tool && $column != "-" { gsub("[+]", " ", $column)
+      print $column }'
+}
+
 # packages_of TOOL MANAGER: the packages that hold it, or nothing where no package does.
 packages_of() {
   case $1:$2 in
@@ -30,46 +70,13 @@ packages_of() {
       esac
       ;;
     libfuzzer:apt) echo "libclang-rt-$(clang_major)-dev" ;;
-    cmake:*) echo cmake ;;
-    ninja:apt | ninja:pkgin) echo ninja-build ;;
-    ninja:*) echo ninja ;;
-    cli11:apt) echo libcli11-dev ;;
-    cli11:*) echo cli11 ;;
-    boost:apt) echo libboost-test-dev ;;
-    boost:pkg) echo boost-libs ;;
-    boost:*) echo boost ;;
-    python3:apt | python3:brew | python3:pkg) echo python3 ;;
-    python3:pkgin) echo python312 ;;
-    python3:pkg_add) echo python%3 ;;
-    shellcheck:pkg) echo hs-ShellCheck ;;
-    shellcheck:*) echo shellcheck ;;
-    clang-format:apt | clang-format:brew) echo clang-format ;;
-    clang-tidy:apt) echo clang-tidy ;;
     *-linux-gnu*-g++:apt) echo "g++-${1%-g++}" ;;
     qemu-*:apt) echo qemu-user ;;
-    doxygen:*) echo doxygen ;;
-    gcovr:apt) echo gcovr ;;
-    npm:apt) echo npm ;;
-    npm:brew) echo node ;;
-    npm:pkg) echo npm ;;
-    socat:* | curl:* | strace:apt | valgrind:apt) echo "$1" ;;
-    gnuplot:apt) echo gnuplot-nox ;;
-    libevent:apt | libev:apt) echo "$1-dev" ;;
-    libuv:apt) echo libuv1-dev ;;
-    asio:apt) echo libasio-dev ;;
-    benchmark:apt) echo libbenchmark-dev ;;
-    pkg-config:apt | pkg-config:pkgin) echo pkg-config ;;
-    pkg-config:brew | pkg-config:pkg) echo pkgconf ;;
-    nc:apt) echo netcat-openbsd ;;
-    redis-cli:apt) echo redis-tools ;;
-    redis-cli:*) echo redis ;;
-    bazel:apt)
-      echo bazel-bootstrap bazel-rules-cc bazel-rules-java bazel-rules-proto bazel-skylib \
-        bazel-platforms
-      ;;
-    bazel:brew) echo bazelisk ;;
-    bazel:pkg) echo bazel ;;
-    *) ;;
+    *:apt) row_of "$1" 3 ;;
+    *:brew) row_of "$1" 4 ;;
+    *:pkg) row_of "$1" 5 ;;
+    *:pkgin) row_of "$1" 6 ;;
+    *:pkg_add) row_of "$1" 7 ;;
   esac
 }
 
@@ -95,17 +102,12 @@ has_libfuzzer() {
 }
 
 has() {
-  case $1 in
-    libfuzzer) has_libfuzzer ;;
-    compiler) command -v "${CXX:-c++}" > /dev/null ;;
-    cli11) has_header CLI/CLI.hpp ;;
-    boost) has_header boost/test/unit_test.hpp ;;
-    libevent) has_header event2/event.h ;;
-    libuv) has_header uv.h ;;
-    libev) has_header ev.h ;;
-    asio) has_header asio.hpp ;;
-    benchmark) has_header benchmark/benchmark.h ;;
-    bazel) command -v bazel > /dev/null && { [ ! -e /etc/debian_version ] || has_bazel_rules; } ;;
+  has_sign=$(row_of "$1" 2)
+  case $1:$has_sign in
+    libfuzzer:*) has_libfuzzer ;;
+    compiler:*) command -v "${CXX:-c++}" > /dev/null ;;
+    bazel:*) command -v bazel > /dev/null && { [ ! -e /etc/debian_version ] || has_bazel_rules; } ;;
+    *.h | *.hpp) has_header "$has_sign" ;;
     *) command -v "$1" > /dev/null ;;
   esac
 }

@@ -87,7 +87,7 @@ struct Profile {
   PipeEndPoll pipe_end_poll = PipeEndPoll::kError;  ///< of a pipe's writing end, without a reader
   /// shutdown() of a listener's reading side ends it; elsewhere: ENOTCONN.
   bool shutdown_ends_listener = true;
-  bool has_poll_peer_end = true;            ///< POLLRDHUP
+  bool has_poll_peer_end = true;  ///< POLLRDHUP
 
   // kqueue.
   ReaderlessPipe readerless_pipe = ReaderlessPipe::kRefusedEpipe;  ///< see there
