@@ -117,7 +117,9 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
   pollard::raise_descriptor_limit(1U << 20U);
 
   pollard::EventLoop loop({.poller = poller});
-  key_value::Store store([&loop] { return loop.now(); });
+  // The loops of all threads ask; EventLoop::now() may only be called in its own.
+  key_value::Store store(
+      [] { return key_value::Store::Time(std::chrono::steady_clock::now().time_since_epoch()); });
   pollard::TcpServer server(
       loop, pollard::HostPort::parse(options.listen), handlers(store),
       {.threads = options.threads, .connection = {.pause_reading_when_full = true}});
