@@ -18,7 +18,7 @@ class Category final : public std::error_category {
       case Error::kSelfConnect: return "the socket connected to itself";
       case Error::kInputLimit: return "more unread input than the connection's limit";
       case Error::kOutputLimit: return "more unsent output than the connection's limit";
-      case Error::kLoopGone: return "the event loop has ended";
+      case Error::kLoopClosed: return "the event loop has ended";
       case Error::kNotConnected: return "the connection no longer sends";
       case Error::kLingerBlocks:
         return "a linger interval above zero would block the loop in close(); zero resets, and "
@@ -27,23 +27,23 @@ class Category final : public std::error_category {
       case Error::kServiceNotFound: return "no service of that name is known";
       case Error::kNameServiceBusy: return "the name service doesn't answer at the moment";
       case Error::kNameServiceFailed: return "the name service refuses to answer";
-      case Error::kFirstByteLimit: return "not one byte came within the first-byte limit";
-      case Error::kReadIdleLimit: return "nothing came for as long as the read-idle limit";
-      case Error::kWriteIdleLimit: return "nothing was sent for as long as the write-idle limit";
-      case Error::kWriteStallLimit:
-        return "the peer took nothing of the waiting output for as long as the write-stall limit";
-      case Error::kIdleLimit: return "nothing went either way for as long as the idle limit";
-      case Error::kLifeLimit: return "the connection lived for as long as its life limit";
+      case Error::kFirstByteTimeout: return "no byte arrived within the first_byte timeout";
+      case Error::kReadIdleTimeout: return "nothing was received for the read_idle timeout";
+      case Error::kWriteIdleTimeout: return "nothing was sent for the write_idle timeout";
+      case Error::kWriteStallTimeout:
+        return "the peer accepted none of the waiting output for the write_stall timeout";
+      case Error::kIdleTimeout: return "nothing was received or sent for the idle timeout";
+      case Error::kLifetimeTimeout: return "the connection was open for its max_lifetime";
       case Error::kMessageTooLong: return "a message longer than the limit of its codec";
       case Error::kMalformedMessage: return "not a message of the kind that the codec knows";
-      case Error::kMessageCutOff: return "the stream ended in the middle of a message";
+      case Error::kTruncatedMessage: return "the stream ended in the middle of a message";
     }
     return "unknown pollard error";
   }
 
   [[nodiscard]] std::error_condition default_error_condition(int value) const noexcept override {
-    const bool limit = value >= static_cast<int>(Error::kFirstByteLimit) &&
-                       value <= static_cast<int>(Error::kLifeLimit);
+    const bool limit = value >= static_cast<int>(Error::kFirstByteTimeout) &&
+                       value <= static_cast<int>(Error::kLifetimeTimeout);
     return limit ? std::make_error_condition(std::errc::timed_out)
                  : std::error_condition(value, *this);
   }

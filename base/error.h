@@ -14,24 +14,24 @@ enum class Error {
   kSelfConnect,        ///< a connecting socket met itself (TCP simultaneous open, RFC 9293 3.5)
   kInputLimit,         ///< more unread input than ConnectionOptions::input_limit
   kOutputLimit,        ///< more unsent output than ConnectionOptions::output_limit
-  kLoopGone,           ///< the event loop has ended or was destroyed
+  kLoopClosed,         ///< the event loop has ended or was destroyed
   kNotConnected,       ///< the connection has ended, or its sending side has
   kLingerBlocks,       ///< a linger interval above zero, for which close(2) would block the loop
   kHostNotFound,       ///< no host of that name (EAI_NONAME of getaddrinfo(3), or no addresses)
   kServiceNotFound,    ///< no service of that name (EAI_SERVICE)
   kNameServiceBusy,    ///< the name can't be looked up at the moment (EAI_AGAIN)
   kNameServiceFailed,  ///< the name can't be looked up (EAI_FAIL)
-  // Limits of time of a connection (TimeLimits); all are equivalent to std::errc::timed_out.
-  kFirstByteLimit,   ///< nothing came at all
-  kReadIdleLimit,    ///< nothing came for too long
-  kWriteIdleLimit,   ///< nothing was sent for too long
-  kWriteStallLimit,  ///< the peer took nothing of what waits for it
-  kIdleLimit,        ///< nothing went either way for too long
-  kLifeLimit,        ///< the connection has lived for as long as it may
+  // Limits of time of a connection (Timeouts); all are equivalent to std::errc::timed_out.
+  kFirstByteTimeout,   ///< nothing came at all
+  kReadIdleTimeout,    ///< nothing came for too long
+  kWriteIdleTimeout,   ///< nothing was sent for too long
+  kWriteStallTimeout,  ///< the peer took nothing of what waits for it
+  kIdleTimeout,        ///< nothing went either way for too long
+  kLifetimeTimeout,    ///< the connection has lived for as long as it may
   // Of codecs.
   kMessageTooLong,    ///< a message longer than its codec's limit
   kMalformedMessage,  ///< bytes that are no message of the codec's kind
-  kMessageCutOff,     ///< the peer ended its stream in the middle of a message
+  kTruncatedMessage,  ///< the peer ended its stream in the middle of a message
 };
 
 /// The category named "pollard".

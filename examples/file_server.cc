@@ -116,7 +116,7 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
             answer(client, request, root);
           }),
       {.threads = options.threads,
-       .connection = {.time_limits = examples::request_limits(options.patience)}});
+       .connection = {.timeouts = examples::request_limits(options.patience)}});
 
   examples::serve_until_stopped(loop, server, 5s, "serving");
 }

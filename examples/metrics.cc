@@ -28,7 +28,7 @@ struct Options {
   std::string metrics = "127.0.0.1:9107";
   unsigned threads = 0;
   examples::HttpPatience patience;
-  unsigned slow_turn = 100;  // milliseconds
+  unsigned slow_iteration = 100;  // milliseconds
 };
 
 // The text format of Prometheus, version 0.0.4: a HELP and a TYPE line for each metric, then its
@@ -69,7 +69,7 @@ void expose_server(const pollard::TcpServerStats& stats, Exposition& to) {
   to.counter("pollard_connections_refused_total", "Closed at once, for the maximum was reached.",
              stats.refused);
   to.counter("pollard_connections_turned_away_total", "Closed at once, for want of descriptors.",
-             stats.turned_away);
+             stats.rejected_no_descriptors);
   to.counter("pollard_connections_aborted_total", "Gone before they were accepted.", stats.aborted);
   to.counter("pollard_connections_failed_total", "Accepted, but not to be watched.", stats.failed);
   to.counter("pollard_accept_pauses_total", "Pauses of accepting, for want of something.",
@@ -100,7 +100,7 @@ void expose_threads(const std::vector<pollard::TcpServerThread>& threads, Exposi
     }
   };
   each("pollard_loop_turns_total", "counter", "Turns of the event loop.",
-       [](const Thread& thread) { return thread.loop.turns; });
+       [](const Thread& thread) { return thread.loop.iterations; });
   each("pollard_loop_waits_total", "counter", "Waits in the kernel.",
        [](const Thread& thread) { return thread.loop.waits; });
   each("pollard_loop_events_total", "counter", "Ready descriptors handed to handlers.",
@@ -114,9 +114,9 @@ void expose_threads(const std::vector<pollard::TcpServerThread>& threads, Exposi
   each("pollard_loop_stale_events_total", "counter", "Events of registrations that had ended.",
        [](const Thread& thread) { return thread.loop.stale_events; });
   each("pollard_loop_slow_turns_total", "counter", "Turns that took more than --slow-turn.",
-       [](const Thread& thread) { return thread.loop.slow_turns; });
+       [](const Thread& thread) { return thread.loop.slow_iterations; });
   each("pollard_loop_longest_turn_seconds", "gauge", "The longest turn, the wait left out.",
-       [](const Thread& thread) { return thread.loop.longest_turn; });
+       [](const Thread& thread) { return thread.loop.longest_iteration; });
   each("pollard_loop_watched_descriptors", "gauge", "Descriptors that are watched.",
        [](const Thread& thread) { return thread.loop.watched; });
   each("pollard_thread_connections_open", "gauge", "Connections that are open in the thread.",
@@ -137,19 +137,19 @@ std::string answer(const examples::HttpRequest& request, const pollard::TcpServe
          all.text();
 }
 
-pollard::EventLoopOptions watched_loop(std::chrono::milliseconds slow_turn) {
-  return {.slow_turn = {.limit = slow_turn, .callback = [](pollard::Duration took) {
-                          std::cerr
-                              << "metrics: a turn took " +
-                                     std::to_string(std::chrono::duration<double>(took).count()) +
-                                     " s\n";
-                        }}};
+pollard::EventLoopOptions watched_loop(std::chrono::milliseconds slow_iteration) {
+  return {.slow_iteration = {.limit = slow_iteration, .callback = [](pollard::Duration took) {
+                               std::cerr << "metrics: a turn took " +
+                                                std::to_string(
+                                                    std::chrono::duration<double>(took).count()) +
+                                                " s\n";
+                             }}};
 }
 
 void serve(const Options& options, const pollard::PollerChoice& poller) {
   pollard::raise_descriptor_limit(1U << 20U);
-  const std::chrono::milliseconds slow_turn(options.slow_turn);
-  pollard::EventLoopOptions loop_options = watched_loop(slow_turn);
+  const std::chrono::milliseconds slow_iteration(options.slow_iteration);
+  pollard::EventLoopOptions loop_options = watched_loop(slow_iteration);
   loop_options.poller = poller;
   pollard::EventLoop loop(std::move(loop_options));
   pollard::TcpServer echo(
@@ -157,7 +157,7 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
       {.on_message = [](const pollard::TcpConnectionPtr& connection,
                         pollard::Buffer& input) { connection->send(input); }},
       {.threads = options.threads,
-       .thread_options = [slow_turn](unsigned) { return watched_loop(slow_turn); },
+       .thread_options = [slow_iteration](unsigned) { return watched_loop(slow_iteration); },
        .connection = {.pause_reading_when_full = true}});
   // In the loop of the echo server, whose counts it reads.
   pollard::TcpServer metrics(
@@ -168,7 +168,7 @@ void serve(const Options& options, const pollard::PollerChoice& poller) {
             client->send(answer(request, echo));
           }),
       {.max_connections = 64,
-       .connection = {.time_limits = examples::request_limits(options.patience)}});
+       .connection = {.timeouts = examples::request_limits(options.patience)}});
 
   const examples::StopSignals signals(loop, [&] {
     metrics.stop();
@@ -193,7 +193,7 @@ int main(int argc, char** argv) try {
   app.add("--metrics", options.metrics, "where it answers GET /metrics; port 0: any");
   app.add_threads(options.threads);
   examples::add_patience_options(app, options.patience);
-  app.add("--slow-turn", options.slow_turn,
+  app.add("--slow-turn", options.slow_iteration,
           "milliseconds from which a turn of a loop is told of as slow");
   if (const auto status = app.parse(argc, argv)) return *status;
 

@@ -25,7 +25,7 @@ struct Row {
 // Each is tried, not just named: a kernel or a sandbox may refuse what was compiled in.
 std::vector<Row> try_all() {
   std::vector<Row> rows;
-  for (const pollard::PollerEntry& entry : pollard::registered_pollers()) {
+  for (const pollard::PollerBackend& entry : pollard::registered_pollers()) {
     Row row{.name = entry.name, .reason = why_unusable(entry), .can = entry.capabilities};
     if (row.reason.empty()) row.timer_step = entry.create()->resolution();
     rows.push_back(row);

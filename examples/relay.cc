@@ -43,7 +43,7 @@ struct Options {
 };
 
 pollard::ConnectionOptions connection_options() {
-  return {.high_water = 256U * 1024, .low_water = 64U * 1024, .time_limits = {.write_stall = 5min}};
+  return {.high_water = 256U * 1024, .low_water = 64U * 1024, .timeouts = {.write_stall = 5min}};
 }
 
 // How many passages there are, in whatever thread.
@@ -74,7 +74,7 @@ class Passage : public std::enable_shared_from_this<Passage> {
                                      [weak](std::error_code error) {
                                        if (const auto passage = weak.lock()) passage->failed(error);
                                      }}),
-        pollard::TcpClientOptions{.connector = {.attempt_timeout = 10s, .max_attempts = 1},
+        pollard::TcpClientOptions{.connector = {.connect_timeout = 10s, .max_attempts = 1},
                                   .connection = connection_options()});
     if (const std::error_code error = upstream_->connect()) failed(error);
   }

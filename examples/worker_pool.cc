@@ -59,7 +59,7 @@ std::string status_of(const pollard::RequestServer& server) {
          std::to_string(stats.requests) + ", workers " + std::to_string(stats.workers.workers) +
          ", busy " + std::to_string(stats.workers.busy) + ", queued " +
          std::to_string(stats.workers.queued + stats.workers.waiting) + ", turned away " +
-         std::to_string(stats.turned_away);
+         std::to_string(stats.rejected_no_descriptors);
 }
 
 std::string answer(RequestConnection& connection, std::string_view line) {
@@ -68,7 +68,7 @@ std::string answer(RequestConnection& connection, std::string_view line) {
   const auto [stopped, error] = std::from_chars(line.data(), end, number);
   if (error == std::errc::result_out_of_range) return "error: more than 18446744073709551615";
   if (error != std::errc() || stopped != end) return "error: a whole number is expected";
-  const auto factors = factors_of(number, [&] { return !connection.abandoned(); });
+  const auto factors = factors_of(number, [&] { return !connection.cancelled(); });
   if (!factors.has_value()) return {};  // which nobody gets
   return std::string(line) + " = " + *factors;
 }
@@ -89,7 +89,7 @@ class Service {
  private:
   // On a worker. Each answer leaves when it is ready, and not with the last.
   void serve(RequestConnection& connection) {
-    while (auto line = connection.reader().until("\n")) {
+    while (auto line = connection.reader().read_until("\n")) {
       if (line->ends_with('\r')) line->remove_suffix(1);
       connection.writer().append((*line == "status" ? ask_status() : answer(connection, *line)) +
                                  "\n");

@@ -16,7 +16,7 @@ namespace {
 
 struct Registry {
   std::mutex mutex;
-  std::vector<PollerEntry> entries{
+  std::vector<PollerBackend> entries{
       {.name = "epoll", .capabilities = kEpollCapabilities, .create = make_epoll_poller},
       {.name = "kqueue", .capabilities = kKqueueCapabilities, .create = make_kqueue_poller},
       {.name = "poll", .capabilities = kPollCapabilities, .create = make_poll_poller},
@@ -85,7 +85,7 @@ Finding try_pipe(Poller& poller) {
   return {};
 }
 
-Finding try_out(const PollerEntry& entry) {
+Finding try_out(const PollerBackend& entry) {
   try {
     if (entry.probe) return {.reason = entry.probe()};
     const std::unique_ptr<Poller> poller = entry.create();
@@ -99,7 +99,7 @@ Finding try_out(const PollerEntry& entry) {
 
 // Whether the entry works. Throws for a shortage: taking another poller for it would be a fallback
 // that lasts longer than its cause.
-bool works(const PollerEntry& entry) {
+bool works(const PollerBackend& entry) {
   const Finding finding = try_out(entry);
   if (finding.shortage) {
     refuse(finding.shortage, "trying the poller '" + entry.name + "' (" + finding.reason + ')');
@@ -124,10 +124,10 @@ std::vector<std::string> split_names(const PollerChoice& choice) {
 }
 
 // "works here: epoll, poll; does not: kqueue (kqueue: Function not implemented)".
-std::string describe(const std::vector<PollerEntry>& entries) {
+std::string describe(const std::vector<PollerBackend>& entries) {
   std::string usable;
   std::string unusable;
-  for (const PollerEntry& entry : entries) {
+  for (const PollerBackend& entry : entries) {
     const std::string reason = why_unusable(entry);
     std::string& list = reason.empty() ? usable : unusable;
     if (!list.empty()) list += ", ";
@@ -140,12 +140,12 @@ std::string describe(const std::vector<PollerEntry>& entries) {
 
 }  // namespace
 
-std::vector<PollerEntry> registered_pollers() {
+std::vector<PollerBackend> registered_pollers() {
   const std::lock_guard lock(registry().mutex);
   return registry().entries;
 }
 
-void register_poller(PollerEntry entry) {
+void register_poller(PollerBackend entry) {
   const std::string label = "register_poller '" + entry.name + "'";
   if (!is_name(entry.name) || !entry.create) {
     refuse(
@@ -153,14 +153,14 @@ void register_poller(PollerEntry entry) {
         label + ": wants a name of letters, digits, '_' and '-', and a function that creates it");
   }
   const std::lock_guard lock(registry().mutex);
-  std::vector<PollerEntry>& entries = registry().entries;
+  std::vector<PollerBackend>& entries = registry().entries;
   const bool taken = std::ranges::any_of(
-      entries, [&](const PollerEntry& other) { return other.name == entry.name; });
+      entries, [&](const PollerBackend& other) { return other.name == entry.name; });
   if (taken) refuse(std::make_error_code(std::errc::file_exists), label);
   entries.push_back(std::move(entry));
 }
 
-std::string why_unusable(const PollerEntry& entry) { return try_out(entry).reason; }
+std::string why_unusable(const PollerBackend& entry) { return try_out(entry).reason; }
 
 std::string_view to_string(PollerChoice::Source source) {
   switch (source) {
@@ -210,23 +210,23 @@ PollerChoice effective_choice(PollerChoice code) {
   return {"", PollerChoice::Source::kDefault};
 }
 
-PollerEntry resolve(const PollerChoice& choice) {
-  const std::vector<PollerEntry> entries = registered_pollers();
+PollerBackend resolve(const PollerChoice& choice) {
+  const std::vector<PollerBackend> entries = registered_pollers();
   if (choice.names.empty()) {
-    for (const PollerEntry& entry : entries) {
+    for (const PollerBackend& entry : entries) {
       if (works(entry)) return entry;
     }
     refuse(Error::kPollerUnusable, describe(entries));
   }
   const std::string asked = "poller '" + choice.names + "' (asked for by " +
                             std::string(to_string(choice.source)) + "); ";
-  std::vector<PollerEntry> named;
+  std::vector<PollerBackend> named;
   for (const std::string& name : split_names(choice)) {
-    const auto entry = std::ranges::find(entries, name, &PollerEntry::name);
+    const auto entry = std::ranges::find(entries, name, &PollerBackend::name);
     if (entry == entries.end()) refuse(Error::kPollerUnknown, asked + describe(entries));
     named.push_back(*entry);
   }
-  for (const PollerEntry& entry : named) {
+  for (const PollerBackend& entry : named) {
     if (works(entry)) return entry;
   }
   refuse(Error::kPollerUnusable, asked + describe(entries));

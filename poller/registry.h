@@ -21,7 +21,7 @@
 namespace pollard {
 
 /// One kind of poller.
-struct PollerEntry {
+struct PollerBackend {
   /// What it is chosen by: letters, digits, '_' and '-'.
   std::string name;
   PollerCapabilities capabilities;  ///< what its pollers declare
@@ -33,15 +33,15 @@ struct PollerEntry {
 };
 
 /// All registered pollers in order of preference, ours first. Any thread.
-[[nodiscard]] std::vector<PollerEntry> registered_pollers();
+[[nodiscard]] std::vector<PollerBackend> registered_pollers();
 
 /// Adds a poller under a name of its own, behind those that are there. Throws std::system_error:
 /// file_exists when the name is taken, invalid_argument for a name that can't be chosen or an entry
 /// without `create`. Any thread; it stays registered until the program ends.
-void register_poller(PollerEntry entry);
+void register_poller(PollerBackend entry);
 
 /// Why `entry` doesn't work here; empty when it does. Runs its probe.
-[[nodiscard]] std::string why_unusable(const PollerEntry& entry);
+[[nodiscard]] std::string why_unusable(const PollerBackend& entry);
 
 /// A list of names, and who asked for it, so that the error can say so. Empty: no opinion.
 struct PollerChoice {
@@ -77,7 +77,7 @@ struct PollerChoice {
 /// that isn't registered, Error::kPollerUnusable when no name on the list works, invalid_argument
 /// for a list that isn't one, and too_many_files_open or another shortage when there are not
 /// descriptors or memory enough to try one (three descriptors are needed).
-[[nodiscard]] PollerEntry resolve(const PollerChoice& choice);
+[[nodiscard]] PollerBackend resolve(const PollerChoice& choice);
 
 /// effective_choice(), resolve() and create() in one.
 [[nodiscard]] std::unique_ptr<Poller> make_poller(PollerChoice code = {});

@@ -49,7 +49,7 @@ void serve(pollard::PollerChoice poller, const Options& options) {
       {.on_message = [](const pollard::TcpConnectionPtr& connection,
                         pollard::Buffer& input) { connection->send(input); }},
       {.threads = options.threads,
-       .connection = {.trigger = trigger, .time_limits = {.idle = options.idle_limit}}});
+       .connection = {.trigger = trigger, .timeouts = {.idle = options.idle_limit}}});
   bench::serve_until_ended(loop, echo, [&echo] { return echo.stats(); });
 }
 

@@ -34,7 +34,7 @@ void serve(pollard::PollerChoice poller, const Options& options) {
   pollard::RequestServer echo(loop, pollard::Address::loopback(options.port),
                               {.on_request =
                                    [](pollard::RequestConnection& connection) {
-                                     connection.writer().append(connection.reader().all());
+                                     connection.writer().append(connection.reader().read_all());
                                    }},
                               {.workers = {.workers = options.workers}});
   bench::serve_until_ended(loop, echo, [&echo] { return echo.stats().server; });

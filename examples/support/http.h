@@ -76,7 +76,7 @@ inline void add_patience_options(Options& options, HttpPatience& patience) {
 template <class Answer>
 pollard::ConnectionHandlers one_request_each(const HttpPatience& patience, Answer answer) {
   const auto end = [patience](const pollard::TcpConnectionPtr& client) {
-    client->set_time_limits({.write_stall = patience.stall});
+    client->set_timeouts({.write_stall = patience.stall});
     client->shutdown();
   };
   return {
@@ -106,8 +106,8 @@ pollard::ConnectionHandlers one_request_each(const HttpPatience& patience, Answe
 }
 
 /// Limits of such a connection until its request has come.
-inline pollard::TimeLimits request_limits(const HttpPatience& patience) {
-  return {.first_byte = patience.request, .life = patience.request};
+inline pollard::Timeouts request_limits(const HttpPatience& patience) {
+  return {.first_byte = patience.request, .max_lifetime = patience.request};
 }
 
 }  // namespace examples

@@ -6,7 +6,7 @@
 
 int main() {
   std::cout << "Pollard " << pollard::version() << '\n';
-  for (const pollard::PollerEntry& backend : pollard::registered_pollers()) {
+  for (const pollard::PollerBackend& backend : pollard::registered_pollers()) {
     const std::string reason = pollard::why_unusable(backend);
     std::cout << "  " << backend.name << ": " << (reason.empty() ? "works" : reason) << '\n';
   }

@@ -39,13 +39,13 @@ class ChatRoom {
 
  private:
   // A longer line ends the connection.
-  static inline const Lines kCodec{Lines::Options{.limit = 1000}};
+  static inline const Lines kCodec{LineCodec::Options{.limit = 1000}};
 
   static inline const ConnectionOptions kLimits{
       // A guest who doesn't read what the others say can't fill our memory.
       .output_limit = std::size_t{1} << 20U,
       // A guest who is silent, or doesn't take what is sent, for so long has to go.
-      .time_limits = {.read_idle = 10min, .write_stall = 30s}};
+      .timeouts = {.read_idle = 10min, .write_stall = 30s}};
 
   static std::string name_of(const TcpConnectionPtr& guest) {
     return std::any_cast<std::string>(guest->context());

@@ -32,12 +32,12 @@ Envelope refused(Error error) { return {.error = error}; }
 
 }  // namespace
 
-// ---- LengthPrefixed ----
+// ---- LengthPrefixedCodec ----
 
-LengthPrefixed::LengthPrefixed(Options options) : options_(options) {
+LengthPrefixedCodec::LengthPrefixedCodec(Options options) : options_(options) {
   const unsigned bytes = options.bytes;
   if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) {
-    throw std::invalid_argument("LengthPrefixed: a length has 1, 2, 4 or 8 bytes, not " +
+    throw std::invalid_argument("LengthPrefixedCodec: a length has 1, 2, 4 or 8 bytes, not " +
                                 std::to_string(bytes));
   }
   const std::uint64_t largest = std::numeric_limits<std::uint64_t>::max() >> (64U - 8U * bytes);
@@ -46,7 +46,7 @@ LengthPrefixed::LengthPrefixed(Options options) : options_(options) {
                              static_cast<std::size_t>(std::min<std::uint64_t>(fits, kMost))});
 }
 
-Frame LengthPrefixed::decode(std::string_view input, std::size_t /*examined*/) const {
+Frame LengthPrefixedCodec::decode(std::string_view input, std::size_t /*examined*/) const {
   const std::size_t head = options_.bytes;
   if (input.size() < head) return Frame::need(head);
   std::uint64_t size = read_number(input.substr(0, head), options_.order);
@@ -60,7 +60,7 @@ Frame LengthPrefixed::decode(std::string_view input, std::size_t /*examined*/) c
   return Frame::message(head, total - head, total);
 }
 
-Envelope LengthPrefixed::envelope(std::string_view message) const {
+Envelope LengthPrefixedCodec::envelope(std::string_view message) const {
   if (message.size() > options_.limit) return refused(Error::kMessageTooLong);
   Envelope envelope{.head_size = options_.bytes};
   const std::size_t counted = message.size() + (options_.includes_itself ? options_.bytes : 0);
@@ -68,16 +68,16 @@ Envelope LengthPrefixed::envelope(std::string_view message) const {
   return envelope;
 }
 
-// ---- Delimited ----
+// ---- DelimitedCodec ----
 
-Delimited::Delimited(std::string delimiter, Options options)
+DelimitedCodec::DelimitedCodec(std::string delimiter, Options options)
     : delimiter_(std::move(delimiter)), options_(options) {
   if (delimiter_.empty()) {
-    throw std::invalid_argument("Delimited: a delimiter has one byte at least");
+    throw std::invalid_argument("DelimitedCodec: a delimiter has one byte at least");
   }
 }
 
-Frame Delimited::decode(std::string_view input, std::size_t examined) const {
+Frame DelimitedCodec::decode(std::string_view input, std::size_t examined) const {
   const std::size_t end = input.find(delimiter_, examined);
   if (end != std::string_view::npos) {
     if (end > options_.limit) return Frame::failed(Error::kMessageTooLong);
@@ -90,7 +90,7 @@ Frame Delimited::decode(std::string_view input, std::size_t examined) const {
   return Frame::need(input.size() + 1, closed);
 }
 
-Envelope Delimited::envelope(std::string_view message) const {
+Envelope DelimitedCodec::envelope(std::string_view message) const {
   if (message.size() > options_.limit) return refused(Error::kMessageTooLong);
   // Also not half of one at the end, that the delimiter itself completes too early.
   const std::size_t open = std::min(message.size(), delimiter_.size() - 1);
@@ -102,7 +102,7 @@ Envelope Delimited::envelope(std::string_view message) const {
 
 // ---- Lines ----
 
-Frame Lines::decode(std::string_view input, std::size_t examined) const {
+Frame LineCodec::decode(std::string_view input, std::size_t examined) const {
   const std::size_t newline = input.find('\n', examined);
   const bool ended = newline != std::string_view::npos;
   // A CR at the end belongs to the line only if no LF follows.
@@ -113,7 +113,7 @@ Frame Lines::decode(std::string_view input, std::size_t examined) const {
   return Frame::message(0, size, newline + 1);
 }
 
-Envelope Lines::envelope(std::string_view message) const {
+Envelope LineCodec::envelope(std::string_view message) const {
   if (message.size() > options_.limit) return refused(Error::kMessageTooLong);
   // A CR at the end would be taken for part of the line's end.
   if (message.find('\n') != std::string_view::npos || message.ends_with('\r')) {
@@ -122,17 +122,17 @@ Envelope Lines::envelope(std::string_view message) const {
   return {.tail = options_.end == End::kLf ? "\n" : "\r\n"};
 }
 
-// ---- FixedSize ----
+// ---- FixedSizeCodec ----
 
-FixedSize::FixedSize(std::size_t size) : size_(size) {
-  if (size == 0) throw std::invalid_argument("FixedSize: a message has one byte at least");
+FixedSizeCodec::FixedSizeCodec(std::size_t size) : size_(size) {
+  if (size == 0) throw std::invalid_argument("FixedSizeCodec: a message has one byte at least");
 }
 
-Frame FixedSize::decode(std::string_view input, std::size_t /*examined*/) const {
+Frame FixedSizeCodec::decode(std::string_view input, std::size_t /*examined*/) const {
   return input.size() < size_ ? Frame::need(size_) : Frame::message(0, size_, size_);
 }
 
-Envelope FixedSize::envelope(std::string_view message) const {
+Envelope FixedSizeCodec::envelope(std::string_view message) const {
   return message.size() == size_ ? Envelope() : refused(Error::kMalformedMessage);
 }
 

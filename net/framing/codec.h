@@ -2,7 +2,7 @@
 // connections and threads may share; it doesn't know where the bytes lie or who reads them.
 // framing.h puts one between a connection and its handler.
 //
-//     const LengthPrefixed codec({.bytes = 2, .limit = 1000});
+//     const LengthPrefixedCodec codec({.bytes = 2, .limit = 1000});
 //     const Frame frame = codec.decode(input);
 #pragma once
 
@@ -77,7 +77,7 @@ concept Codec = requires(const Type& codec, std::string_view bytes, std::size_t 
 };
 
 /// A length, then so many bytes.
-class LengthPrefixed {
+class LengthPrefixedCodec {
  public:
   /// What the length looks like.
   struct Options {
@@ -87,9 +87,9 @@ class LengthPrefixed {
     std::size_t limit = std::size_t{16} << 20U;  ///< of a message, without its length
   };
 
-  LengthPrefixed() = default;
+  LengthPrefixedCodec() = default;
   /// Throws std::invalid_argument for a length of 3 bytes.
-  explicit LengthPrefixed(Options options);
+  explicit LengthPrefixedCodec(Options options);
 
   /// Error::kMessageTooLong, kMalformedMessage for a length that should count itself and doesn't.
   [[nodiscard]] Frame decode(std::string_view input, std::size_t examined = 0) const;
@@ -101,7 +101,7 @@ class LengthPrefixed {
 };
 
 /// Bytes up to a delimiter, which is not part of the message and doesn't occur in it.
-class Delimited {
+class DelimitedCodec {
  public:
   /// How long a message may be.
   struct Options {
@@ -109,9 +109,10 @@ class Delimited {
   };
 
   /// Throws std::invalid_argument for a delimiter of nothing.
-  explicit Delimited(std::string delimiter) : Delimited(std::move(delimiter), Options()) {}
+  explicit DelimitedCodec(std::string delimiter)
+      : DelimitedCodec(std::move(delimiter), Options()) {}
   /// The same with options.
-  Delimited(std::string delimiter, Options options);
+  DelimitedCodec(std::string delimiter, Options options);
 
   /// Error::kMessageTooLong, as soon as it is certain.
   [[nodiscard]] Frame decode(std::string_view input, std::size_t examined = 0) const;
@@ -124,8 +125,8 @@ class Delimited {
 };
 
 /// Lines of a text protocol. They may end with LF or CRLF; neither is part of the message. For
-/// lines that end with CRLF alone: Delimited("\r\n").
-class Lines {
+/// lines that end with CRLF alone: DelimitedCodec("\r\n").
+class LineCodec {
  public:
   /// A line feed, or a carriage return before it.
   enum class End : std::uint8_t { kLf, kCrLf };
@@ -135,9 +136,9 @@ class Lines {
     End end = End::kLf;                          ///< of what is sent
   };
 
-  Lines() = default;
+  LineCodec() = default;
   /// A value, like the other codecs.
-  explicit Lines(Options options) : options_(options) {}
+  explicit LineCodec(Options options) : options_(options) {}
 
   /// Error::kMessageTooLong, as soon as it is certain.
   [[nodiscard]] Frame decode(std::string_view input, std::size_t examined = 0) const;
@@ -149,10 +150,10 @@ class Lines {
 };
 
 /// Always as many bytes.
-class FixedSize {
+class FixedSizeCodec {
  public:
   /// Throws std::invalid_argument for a size of zero.
-  explicit FixedSize(std::size_t size);
+  explicit FixedSizeCodec(std::size_t size);
 
   /// Never an error.
   [[nodiscard]] Frame decode(std::string_view input, std::size_t examined = 0) const;

@@ -1,7 +1,7 @@
 // Connections that speak in messages: framed() makes an on_message that gets them whole, one by
 // one, from one that gets bytes; send_framed() sends one.
 //
-//     const LengthPrefixed codec;
+//     const LengthPrefixedCodec codec;
 //     TcpServer echo(loop, Address::any(7007), {
 //         .on_message = framed(codec, [codec](const TcpConnectionPtr& connection,
 //                                             std::string_view message) {
@@ -36,7 +36,7 @@ inline constexpr auto kNoLastWord = [](const TcpConnectionPtr&, std::error_code)
 ///
 /// Input that the codec can't accept ends the connection, and its on_disconnect is told the codec's
 /// error; before that, `on_error(connection, error)` may send a last word. A peer that ends its
-/// stream in the middle of a message is told of as Error::kMessageCutOff.
+/// stream in the middle of a message is told of as Error::kTruncatedMessage.
 template <Codec Framing, std::invocable<const TcpConnectionPtr&, std::string_view> OnMessage,
           std::invocable<const TcpConnectionPtr&, std::error_code> OnError = decltype(kNoLastWord)>
 [[nodiscard]] auto framed(Framing codec, OnMessage on_message, OnError on_error = kNoLastWord) {
@@ -56,7 +56,7 @@ template <Codec Framing, std::invocable<const TcpConnectionPtr&, std::string_vie
           }
           if (frame.kind == Frame::Kind::kError) {
             on_error(connection, frame.error);
-            connection->fail(frame.error);
+            connection->close_with_error(frame.error);
             break;
           }
           POLLARD_ASSERT(frame.total > 0 && frame.total <= rest.size(),

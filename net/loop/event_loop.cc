@@ -31,7 +31,7 @@ EventLoop::EventLoop(EventLoopOptions options)
       options_(std::move(options)),
       wake_(std::make_unique<WakeWatcher>(*this, mailbox_->wake_descriptor())) {
   POLLARD_ASSERT(options_.busy_poll >= Duration::zero(), "busy_poll must not be negative");
-  note(kMeasure, options_.measure_turns || options_.slow_turn.callback);
+  note(kMeasure, options_.measure_iterations || options_.slow_iteration.callback);
   note(kBusyPoll, options_.busy_poll > Duration::zero());
   POLLARD_ASSERT(options_.receive_buffer_bytes >= 4096,
                  "receive_buffer_bytes must be at least 4096");
@@ -97,7 +97,7 @@ bool EventLoop::run_once(std::optional<Duration> limit) {
 
 // Most turns have events and nothing else.
 [[gnu::always_inline]] inline bool EventLoop::turn(Duration limit) {
-  ++stats_.turns;
+  ++stats_.iterations;
   if (cares_ != 0) return careful_turn(limit);
   static_cast<void>(wait(limit));
   return work();
@@ -201,10 +201,10 @@ bool EventLoop::measured_work(bool backlog) {
   const MonotonicTime began = now();
   const bool stopped = backlog ? work_with_backlog() : work();
   const Duration took = platform::monotonic_now() - began;
-  stats_.longest_turn = std::max(stats_.longest_turn, took);
-  if (options_.slow_turn.callback && took > options_.slow_turn.limit) {
-    ++stats_.slow_turns;
-    guarded([&] { options_.slow_turn.callback(took); });
+  stats_.longest_iteration = std::max(stats_.longest_iteration, took);
+  if (options_.slow_iteration.callback && took > options_.slow_iteration.limit) {
+    ++stats_.slow_iterations;
+    guarded([&] { options_.slow_iteration.callback(took); });
   }
   return stopped;
 }

@@ -33,7 +33,7 @@ class LoopPart;
 class WakeWatcher;
 
 /// What to call when a turn took longer than it may: a handler that blocks holds everybody up.
-struct SlowTurn {
+struct SlowIteration {
   /// What is longer is slow.
   Duration limit = std::chrono::milliseconds(100);
   /// After the turn, with its length, the wait left out. Without it nothing is measured.
@@ -62,25 +62,25 @@ struct EventLoopOptions {
   /// microseconds.
   Duration busy_poll = {};
 
-  /// Measure LoopStats::longest_turn, at the cost of two clock reads a turn.
-  bool measure_turns = false;
+  /// Measure LoopStats::longest_iteration, at the cost of two clock reads a turn.
+  bool measure_iterations = false;
   /// The same cost.
-  SlowTurn slow_turn = {};
+  SlowIteration slow_iteration = {};
 };
 
 /// What a loop has done so far.
 struct LoopStats {
-  std::uint64_t turns = 0;  ///< iterations; each waits once at most, unless it polls busily
-  std::uint64_t waits = 0;  ///< waits in the kernel, and looks of EventLoopOptions::busy_poll
-  std::uint64_t failed_waits = 0;  ///< those for which memory or descriptors were short
-  std::uint64_t events = 0;        ///< ready descriptors handed to handlers
-  std::uint64_t tasks = 0;         ///< posted tasks that ran
-  std::uint64_t timers = 0;        ///< timers that happened
-  std::uint64_t wakeups = 0;       ///< sleeps ended by another thread
-  std::uint64_t stale_events = 0;  ///< events of registrations that had ended
-  Duration longest_turn{};         ///< without the wait; zero unless turns are measured
-  std::uint64_t slow_turns = 0;    ///< longer than EventLoopOptions::slow_turn.limit
-  std::size_t watched = 0;         ///< descriptors that are registered now, the loop's own included
+  std::uint64_t iterations = 0;  ///< each waits once at most, unless it polls busily
+  std::uint64_t waits = 0;       ///< waits in the kernel, and looks of EventLoopOptions::busy_poll
+  std::uint64_t failed_waits = 0;     ///< those for which memory or descriptors were short
+  std::uint64_t events = 0;           ///< ready descriptors handed to handlers
+  std::uint64_t tasks = 0;            ///< posted tasks that ran
+  std::uint64_t timers = 0;           ///< timers that happened
+  std::uint64_t wakeups = 0;          ///< sleeps ended by another thread
+  std::uint64_t stale_events = 0;     ///< events of registrations that had ended
+  Duration longest_iteration{};       ///< without the wait; zero unless turns are measured
+  std::uint64_t slow_iterations = 0;  ///< longer than EventLoopOptions::slow_iteration.limit
+  std::size_t watched = 0;  ///< descriptors that are registered now, the loop's own included
 };
 
 /// A loop as other threads may keep it: safe to use when the loop is gone. Any thread.
@@ -138,9 +138,9 @@ class EventLoop {
   /// and what there is, or the call that failed.
   explicit EventLoop(EventLoopOptions options = {});
 
-  /// Connections that are left are closed with Error::kLoopGone, posted tasks are destroyed unrun.
-  /// Not in one of its own handlers, except for a loop of static storage duration that std::exit()
-  /// destroys there.
+  /// Closes the connections that are left with Error::kLoopClosed, and destroys posted tasks unrun.
+  /// Must not be called by a handler of the loop, except for a loop of static storage duration that
+  /// std::exit() destroys there.
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;

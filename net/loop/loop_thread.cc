@@ -74,7 +74,7 @@ void LoopThread::run_and_wait(const MoveFunction<void(EventLoop&)>& task) {
   try {
     finished.get();
   } catch (const std::future_error&) {
-    throw std::system_error(Error::kLoopGone, "waiting for a task of a LoopThread");
+    throw std::system_error(Error::kLoopClosed, "waiting for a task of a LoopThread");
   }
 }
 

@@ -111,26 +111,26 @@ void WorkerPool::serve(const std::shared_ptr<State>& state) {
   }
 }
 
-Admission WorkerPool::submit(Task&& task) { return admit(task, true); }
-Admission WorkerPool::try_submit(Task&& task) { return admit(task, false); }
+SubmitResult WorkerPool::submit(Task&& task) { return admit(task, true); }
+SubmitResult WorkerPool::try_submit(Task&& task) { return admit(task, false); }
 
-Admission WorkerPool::admit(Task& task, bool may_wait) {
+SubmitResult WorkerPool::admit(Task& task, bool may_wait) {
   State& state = *state_;
   bool full = false;
   bool wake = false;
   {
     const std::lock_guard lock(state.mutex);
-    if (state.stopping && State::current() != &state) return Admission::kRefused;
+    if (state.stopping && State::current() != &state) return SubmitResult::kRefused;
     full = state.line.size() >= state.room();
-    if (full) ++state.stats.found_full;
-    if (full && !may_wait) return Admission::kRefused;
+    if (full) ++state.stats.queue_full;
+    if (full && !may_wait) return SubmitResult::kRefused;
     state.line.push_back(std::move(task));
-    state.stats.longest_line = std::max(state.stats.longest_line, state.line.size());
+    state.stats.max_queue_length = std::max(state.stats.max_queue_length, state.line.size());
     wake = state.asleep > state.wakes;
     if (wake) ++state.wakes;
   }
   if (wake) state.woken.notify_one();
-  return full ? Admission::kWaiting : Admission::kQueued;
+  return full ? SubmitResult::kWaiting : SubmitResult::kQueued;
 }
 
 std::size_t WorkerPool::queue_size() const {

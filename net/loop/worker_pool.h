@@ -31,18 +31,18 @@ struct WorkerPoolOptions {
 
 /// What a pool does, and has done since it was made.
 struct WorkerPoolStats {
-  unsigned workers = 0;          ///< threads
-  unsigned busy = 0;             ///< workers that run a task now
-  std::size_t queued = 0;        ///< tasks in the queue; queue_limit at the most
-  std::size_t waiting = 0;       ///< tasks that wait behind the full queue
-  std::size_t longest_line = 0;  ///< the most tasks that were queued and waiting at a time
-  std::uint64_t completed = 0;   ///< tasks that have run
-  std::uint64_t found_full = 0;  ///< submits that met a full queue
-  std::uint64_t exceptions = 0;  ///< thrown by tasks
+  unsigned workers = 0;              ///< threads
+  unsigned busy = 0;                 ///< workers that run a task now
+  std::size_t queued = 0;            ///< tasks in the queue; queue_limit at the most
+  std::size_t waiting = 0;           ///< tasks that wait behind the full queue
+  std::size_t max_queue_length = 0;  ///< the most tasks that were queued and waiting at a time
+  std::uint64_t completed = 0;       ///< tasks that have run
+  std::uint64_t queue_full = 0;      ///< submits that met a full queue
+  std::uint64_t exceptions = 0;      ///< thrown by tasks
 };
 
 /// What became of a submitted task.
-enum class Admission : std::uint8_t {
+enum class SubmitResult : std::uint8_t {
   kQueued,
   /// The queue is full, and the task waits behind it. Who submits is asked to submit no more until
   /// it runs: so the line is no longer than the limit and one task of each submitter.
@@ -66,9 +66,9 @@ class WorkerPool {
   // From any thread.
 
   /// Takes the task, also when the queue is full: then it waits behind it.
-  Admission submit(Task&& task);
+  SubmitResult submit(Task&& task);
   /// Takes the task if the queue has room.
-  Admission try_submit(Task&& task);
+  SubmitResult try_submit(Task&& task);
   /// Tasks that have not begun.
   [[nodiscard]] std::size_t queue_size() const;
   /// As of now.
@@ -82,7 +82,7 @@ class WorkerPool {
 
  private:
   struct State;
-  Admission admit(Task& task, bool may_wait);
+  SubmitResult admit(Task& task, bool may_wait);
   static void serve(const std::shared_ptr<State>& state);
 
   std::shared_ptr<State> state_;  // the threads have it too: one may outlive the pool

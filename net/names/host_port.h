@@ -41,7 +41,7 @@ class HostPort {
   [[nodiscard]] const std::string& service() const { return service_; }
 
   /// "*:80": for a listener every interface, of IPv4 and of IPv6.
-  [[nodiscard]] bool is_every_interface() const { return every_interface_; }
+  [[nodiscard]] bool is_wildcard() const { return every_interface_; }
 
   /// In the form that parse() reads.
   [[nodiscard]] std::string to_string() const;

@@ -30,7 +30,7 @@ std::error_code look_up(const Name& name, Addresses& addresses) {
 }
 
 Addresses addresses_of_literal(const HostPort& where) {
-  if (!where.is_every_interface()) return {where.address()};
+  if (!where.is_wildcard()) return {where.address()};
   return {Address::any_ipv6(where.address().port()), where.address()};
 }
 
@@ -500,7 +500,7 @@ Lookup Resolver::resolve(EventLoop& loop, const HostPort& where, OnResolved on_r
 
 ResolverStats Resolver::stats() const { return pool_->stats(); }
 
-std::vector<Address> Resolver::resolve_and_wait(const HostPort& where) {
+std::vector<Address> Resolver::resolve_blocking(const HostPort& where) {
   if (where.is_literal()) return addresses_of_literal(where);
   Addresses addresses;
   if (const std::error_code error = look_up({where.host(), where.service()}, addresses)) {

@@ -111,7 +111,7 @@ class Resolver {
 
   /// The same in the calling thread, which it blocks: for before a loop runs. Throws
   /// std::system_error that names what was looked up.
-  [[nodiscard]] static std::vector<Address> resolve_and_wait(const HostPort& where);
+  [[nodiscard]] static std::vector<Address> resolve_blocking(const HostPort& where);
 
   /// Waits for helpers which were left behind by resolvers of the past, for at most `limit`; true
   /// when there are none any more. For programs that unload the library from memory.

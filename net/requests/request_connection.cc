@@ -24,8 +24,8 @@ constexpr auto kWaitForMemory = std::chrono::milliseconds(1);
 
 std::string_view to_string(RequestConnection::ClosedBy who) {
   switch (who) {
-    case RequestConnection::ClosedBy::kNobody: return "nobody";
-    case RequestConnection::ClosedBy::kUs: return "us";
+    case RequestConnection::ClosedBy::kNotClosed: return "not closed";
+    case RequestConnection::ClosedBy::kLocal: return "local";
     case RequestConnection::ClosedBy::kPeer: return "peer";
   }
   return "unknown";
@@ -74,9 +74,10 @@ void RequestConnection::enter(Ending next) {
 // For a worker. It has entered kQueued. What it throws means that it is in no queue.
 void RequestConnection::queue() {
   step(RequestStep::kQueued);
-  const Admission admission = group_->pool_->submit([self = shared_from_this()] { self->run(); });
-  POLLARD_ASSERT(admission != Admission::kRefused, "workers stop after the last connection");
-  if (admission == Admission::kQueued) return;
+  const SubmitResult admission =
+      group_->pool_->submit([self = shared_from_this()] { self->run(); });
+  POLLARD_ASSERT(admission != SubmitResult::kRefused, "workers stop after the last connection");
+  if (admission == SubmitResult::kQueued) return;
   Lock lock(mutex_);
   if (work_ != Work::kQueued) return;  // a worker has it by now
   paused_ |= kByWorkers;
@@ -133,7 +134,7 @@ void RequestConnection::resume_below(std::size_t unread) {
 
 // The graceful end of a server: what has come is handled, and no more is awaited.
 void RequestConnection::finish(Duration limit) {
-  decide_closed_by(ClosedBy::kUs);
+  decide_closed_by(ClosedBy::kLocal);
   tcp_->force_close_after(limit);
   Lock lock(mutex_);
   end_input();
@@ -156,7 +157,7 @@ void RequestConnection::want(Ending how) {
 }
 
 void RequestConnection::fail(DisconnectReason reason) {
-  decide_closed_by(ClosedBy::kUs);
+  decide_closed_by(ClosedBy::kLocal);
   Lock lock(mutex_);
   if (ending_ == Ending::kGone) return;
   if (!reason_.has_value()) reason_ = std::move(reason);
@@ -186,7 +187,7 @@ void RequestConnection::fail_by_exception() {
 }
 
 void RequestConnection::decide_closed_by(ClosedBy who) {
-  ClosedBy nobody = ClosedBy::kNobody;
+  ClosedBy nobody = ClosedBy::kNotClosed;
   closed_by_.compare_exchange_strong(nobody, who);
 }
 
@@ -221,7 +222,7 @@ void RequestConnection::attend_soon_or_fail(Lock lock) try {
 
 // ---- For users ----
 
-bool RequestConnection::abandoned() const {
+bool RequestConnection::cancelled() const {
   const Lock lock(mutex_);
   return ending_ == Ending::kGone || input_ == Input::kStopped;
 }
@@ -255,7 +256,7 @@ std::error_code RequestConnection::send(std::string_view bytes) {
 }
 
 void RequestConnection::close() {
-  decide_closed_by(ClosedBy::kUs);
+  decide_closed_by(ClosedBy::kLocal);
   Lock lock(mutex_);
   if (ending_ == Ending::kGone) return;
   if (input_ != Input::kStopped) stop_requests();
@@ -265,7 +266,7 @@ void RequestConnection::close() {
 }
 
 void RequestConnection::force_close() {
-  decide_closed_by(ClosedBy::kUs);
+  decide_closed_by(ClosedBy::kLocal);
   Lock lock(mutex_);
   if (ending_ == Ending::kGone) return;
   want(Ending::kForceCloseWanted);
@@ -273,7 +274,7 @@ void RequestConnection::force_close() {
   attend_soon(std::move(lock));
 }
 
-void RequestConnection::fail(std::error_code why) {
+void RequestConnection::close_with_error(std::error_code why) {
   {
     const Lock lock(mutex_);
     if (!reason_.has_value()) reason_ = {.kind = Kind::kError, .error = why};

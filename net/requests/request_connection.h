@@ -62,7 +62,7 @@ using RequestConnectionPtr = std::shared_ptr<RequestConnection>;
 class RequestConnection final : public std::enable_shared_from_this<RequestConnection> {
  public:
   /// Who was first.
-  enum class ClosedBy : std::uint8_t { kNobody, kUs, kPeer };
+  enum class ClosedBy : std::uint8_t { kNotClosed, kLocal, kPeer };
 
   // From any thread.
 
@@ -77,11 +77,11 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   /// handler is writing in another thread.
   void force_close();
   /// As close(), for a peer that broke the protocol: on_disconnect is told Kind::kError and `why`.
-  void fail(std::error_code why);
+  void close_with_error(std::error_code why);
 
   /// Nobody waits for an answer any more: it was closed by us, or has ended. For handlers that take
   /// long, to ask now and then.
-  [[nodiscard]] bool abandoned() const;
+  [[nodiscard]] bool cancelled() const;
 
   /// No more requests are handled: it was closed by us, in one of the ways above.
   [[nodiscard]] bool stopped() const;
@@ -225,7 +225,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
 
   const std::shared_ptr<RequestGroup> group_;
   const TcpConnectionPtr tcp_;
-  std::atomic<ClosedBy> closed_by_{ClosedBy::kNobody};
+  std::atomic<ClosedBy> closed_by_{ClosedBy::kNotClosed};
   std::atomic<std::thread::id> handler_thread_{};
   Replaceable<OnRequest> on_request_;
   Replaceable<OnDisconnect> on_disconnect_;
@@ -269,7 +269,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   std::size_t place_in_group_ = 0;  // the group's
 };
 
-/// "nobody", "us" or "peer".
+/// Returns "not closed", "local" or "peer".
 [[nodiscard]] std::string_view to_string(RequestConnection::ClosedBy who);
 
 }  // namespace pollard

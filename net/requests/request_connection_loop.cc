@@ -54,7 +54,7 @@ void RequestConnection::gone(DisconnectReason reason) {
   // A limit of ours is no deed of the peer's.
   const bool by_peer = reason.kind == Kind::kPeer ||
                        (reason.kind == Kind::kError && reason.error.category() != error_category());
-  decide_closed_by(by_peer ? ClosedBy::kPeer : ClosedBy::kUs);
+  decide_closed_by(by_peer ? ClosedBy::kPeer : ClosedBy::kLocal);
   if (reason.kind == Kind::kPeer || reason.kind == Kind::kLocal) {
     reason.kind = closed_by() == ClosedBy::kPeer ? Kind::kPeer : Kind::kLocal;
   }

@@ -90,7 +90,7 @@ void RequestConnection::rest() {
     want(Ending::kShutdownWanted);
     want_attention();
   } else if (unread_ >= limit) {
-    decide_closed_by(ClosedBy::kUs);
+    decide_closed_by(ClosedBy::kLocal);
     if (!reason_.has_value()) reason_ = {.kind = Kind::kError, .error = Error::kInputLimit};
     want(Ending::kForceCloseWanted);
     stop_requests();

@@ -1,7 +1,7 @@
 // Requests on workers that come as messages: framed_requests() makes an on_request that gets them
 // whole, one by one.
 //
-//     const LengthPrefixed codec;
+//     const LengthPrefixedCodec codec;
 //     RequestServer server(loop, Address::any(7007), {
 //         .on_request = framed_requests(codec, [codec](RequestConnection& connection,
 //                                                      std::string_view message) {
@@ -34,7 +34,7 @@ inline constexpr auto kNoLastAnswer = [](RequestConnection&, std::error_code) {}
 ///
 /// Input that the codec can't accept ends the connection, and its on_disconnect is told the codec's
 /// error; before that, `on_error(connection, error)` may write a last word. A peer that ends its
-/// stream in the middle of a message is told of as Error::kMessageCutOff.
+/// stream in the middle of a message is told of as Error::kTruncatedMessage.
 template <Codec Framing, std::invocable<RequestConnection&, std::string_view> OnMessage,
           std::invocable<RequestConnection&, std::error_code> OnError = decltype(kNoLastAnswer)>
 [[nodiscard]] auto framed_requests(Framing codec, OnMessage on_message,
@@ -43,7 +43,7 @@ template <Codec Framing, std::invocable<RequestConnection&, std::string_view> On
           on_error = std::move(on_error)](RequestConnection& connection) {
     const auto fail = [&](std::error_code error) {
       on_error(connection, error);
-      connection.fail(error);
+      connection.close_with_error(error);
     };
     RequestReader& reader = connection.reader();
     while (!connection.should_yield() && !reader.empty() && !connection.stopped()) {
@@ -51,12 +51,12 @@ template <Codec Framing, std::invocable<RequestConnection&, std::string_view> On
       const Frame frame = codec.decode(*reader.peek(reader.size()), reader.examined());
       if (frame.kind == Frame::Kind::kError) return fail(frame.error);
       if (frame.kind == Frame::Kind::kNeedMore) {
-        if (ended) return fail(Error::kMessageCutOff);
+        if (ended) return fail(Error::kTruncatedMessage);
         return reader.set_examined(frame.examined);
       }
       POLLARD_ASSERT(frame.total > 0 && frame.total <= reader.size(),
                      "a codec goes on, and not too far");
-      on_message(connection, reader.next(frame.total)->substr(frame.skip, frame.size));
+      on_message(connection, reader.read(frame.total)->substr(frame.skip, frame.size));
     }
   };
 }

@@ -85,7 +85,7 @@ std::string_view RequestReader::take(std::size_t count) {
   return bytes;
 }
 
-std::optional<std::string_view> RequestReader::next(std::size_t count) {
+std::optional<std::string_view> RequestReader::read(std::size_t count) {
   if (!may_take(count)) return std::nullopt;
   return take(count);
 }
@@ -96,7 +96,7 @@ bool RequestReader::skip(std::size_t count) {
   return true;
 }
 
-std::optional<std::string_view> RequestReader::until(std::string_view delimiter) {
+std::optional<std::string_view> RequestReader::read_until(std::string_view delimiter) {
   if (yields()) return std::nullopt;
   return take_line(delimiter);
 }
@@ -113,7 +113,7 @@ std::optional<std::string_view> RequestReader::take_line(std::string_view delimi
 
 // ---- Waiting ----
 
-ReadResult RequestReader::next(std::size_t count, MonotonicTime deadline) {
+ReadResult RequestReader::read(std::size_t count, MonotonicTime deadline) {
   go_on_waiting();
   if (!has(count)) {
     const WaitResult waited = connection_.await_input(count, deadline);
@@ -122,7 +122,7 @@ ReadResult RequestReader::next(std::size_t count, MonotonicTime deadline) {
   return {.bytes = take(count)};
 }
 
-ReadResult RequestReader::until(std::string_view delimiter, MonotonicTime deadline) {
+ReadResult RequestReader::read_until(std::string_view delimiter, MonotonicTime deadline) {
   go_on_waiting();
   while (true) {
     if (const auto bytes = take_line(delimiter)) return {.bytes = *bytes};
@@ -132,12 +132,12 @@ ReadResult RequestReader::until(std::string_view delimiter, MonotonicTime deadli
   }
 }
 
-ReadResult RequestReader::next(std::size_t count, Duration limit) {
-  return next(count, saturating_add(platform::monotonic_now(), limit));
+ReadResult RequestReader::read(std::size_t count, Duration limit) {
+  return read(count, saturating_add(platform::monotonic_now(), limit));
 }
 
-ReadResult RequestReader::until(std::string_view delimiter, Duration limit) {
-  return until(delimiter, saturating_add(platform::monotonic_now(), limit));
+ReadResult RequestReader::read_until(std::string_view delimiter, Duration limit) {
+  return read_until(delimiter, saturating_add(platform::monotonic_now(), limit));
 }
 
 }  // namespace pollard

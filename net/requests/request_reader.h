@@ -37,8 +37,8 @@ struct ReadResult {
 /// pieces. They last until release(), or until the handler returns. The thread of the running
 /// handler.
 ///
-/// A handler may loop over until(), next() or skip() for as long as they give something: when its
-/// time slice is over (RequestConnection::should_yield()), they and empty() say that there is
+/// A handler may loop over read_until(), read() or skip() for as long as they give something: when
+/// its time slice is over (RequestConnection::should_yield()), they and empty() say that there is
 /// nothing more, and the handler is called again for what is left. What size() or peek() has shown
 /// is given all the same; a loop over these has to ask should_yield() itself.
 class RequestReader {
@@ -58,26 +58,26 @@ class RequestReader {
   /// The first `count` bytes, which stay.
   [[nodiscard]] std::optional<std::string_view> peek(std::size_t count);
   /// The first `count` bytes, and takes them.
-  [[nodiscard]] std::optional<std::string_view> next(std::size_t count);
+  [[nodiscard]] std::optional<std::string_view> read(std::size_t count);
   /// Takes `count` bytes unseen; false, and takes nothing, when there are not as many.
   bool skip(std::size_t count);
   /// What is in front of the delimiter, and takes both.
-  [[nodiscard]] std::optional<std::string_view> until(std::string_view delimiter);
+  [[nodiscard]] std::optional<std::string_view> read_until(std::string_view delimiter);
   /// Everything there is, in one piece, and takes it.
-  [[nodiscard]] std::string_view all() { return *next(size()); }
+  [[nodiscard]] std::string_view read_all() { return *read(size()); }
 
   // These wait for what is missing: the worker, never the loop. What was written leaves first, and
   // also when nothing is missing, at the end of each time slice. A wait that fails takes nothing.
 
-  /// As next(), by `deadline` (EventLoop::now() has the same clock).
-  [[nodiscard]] ReadResult next(std::size_t count, MonotonicTime deadline);
-  /// As until(), by `deadline`. A handler that is told kLimit, and takes nothing, loses its
+  /// As read(), by `deadline` (EventLoop::now() has the same clock).
+  [[nodiscard]] ReadResult read(std::size_t count, MonotonicTime deadline);
+  /// As read_until(), by `deadline`. A handler that is told kLimit, and takes nothing, loses its
   /// connection by Error::kInputLimit.
-  [[nodiscard]] ReadResult until(std::string_view delimiter, MonotonicTime deadline);
+  [[nodiscard]] ReadResult read_until(std::string_view delimiter, MonotonicTime deadline);
   /// For so long from now on.
-  [[nodiscard]] ReadResult next(std::size_t count, Duration limit);
+  [[nodiscard]] ReadResult read(std::size_t count, Duration limit);
   /// Likewise.
-  [[nodiscard]] ReadResult until(std::string_view delimiter, Duration limit);
+  [[nodiscard]] ReadResult read_until(std::string_view delimiter, Duration limit);
 
   /// How far a codec has looked at what it could not take yet, so that it needn't look again;
   /// taking anything begins anew.

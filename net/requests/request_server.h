@@ -3,7 +3,7 @@
 //
 //     RequestServer server(loop, Address::any(7007), {
 //         .on_request = [](RequestConnection& connection) {
-//           while (const auto line = connection.reader().until("\n")) {
+//           while (const auto line = connection.reader().read_until("\n")) {
 //             connection.writer().append(slow_answer(*line));
 //           }
 //         },

@@ -200,7 +200,7 @@ void Acceptor::on_loop_gone() {
   leave_loop();
   if (!listened || !handlers_->on_failure) return;
   const Running running(*this);
-  handlers_->on_failure({.address = address_, .error = Error::kLoopGone});
+  handlers_->on_failure({.address = address_, .error = Error::kLoopClosed});
 }
 
 void Acceptor::take_reserve() {
@@ -261,10 +261,10 @@ bool Acceptor::accept_failed(std::error_code error) {
     case platform::FailureKind::kUnavailable: break;
   }
   if (error == std::errc::too_many_files_open) {
-    const Result turned_away = turn_away();
-    if (turned_away.ok()) return true;
+    const Result rejected_no_descriptors = turn_away();
+    if (rejected_no_descriptors.ok()) return true;
     // No connection waits: without a descriptor to give, accept doesn't look.
-    if (turned_away.would_block()) return false;
+    if (rejected_no_descriptors.would_block()) return false;
   }
   rest(error);
   return false;
@@ -279,7 +279,7 @@ Result Acceptor::turn_away() {
   const Result accepted = platform::accept_socket(socket_.get(), peer);
   if (accepted.ok()) {
     platform::close_descriptor(accepted.descriptor());
-    counts_.turned_away.add();
+    counts_.rejected_no_descriptors.add();
   }
   take_reserve();
   return accepted;

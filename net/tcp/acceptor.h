@@ -57,7 +57,7 @@ struct ListenFailure {
   Address address;        ///< where it listened
   std::error_code error;  ///< of accept, or of the attempt to listen anew
   /// When the next attempt to listen there begins, from now on. Absent when there is none, because
-  /// the loop has ended (Error::kLoopGone).
+  /// the loop has ended (Error::kLoopClosed).
   std::optional<Duration> next_attempt = {};
 
   /// "listening on 127.0.0.1:80 failed: Invalid argument; next attempt in 12 ms".
@@ -66,11 +66,11 @@ struct ListenFailure {
 
 /// Written by the acceptor's loop, read by any thread.
 struct AcceptCounts {
-  Counter accepted;         ///< connections that were handed on
-  Counter aborted;          ///< had failed before they were accepted (ECONNABORTED and others)
-  Counter turned_away;      ///< accepted on the reserve descriptor, and closed
-  Counter pauses;           ///< times when accepting paused, for lack of something
-  Counter listen_failures;  ///< times that on_failure was called
+  Counter accepted;  ///< connections that were handed on
+  Counter aborted;   ///< had failed before they were accepted (ECONNABORTED and others)
+  Counter rejected_no_descriptors;  ///< accepted on the reserve descriptor, and closed
+  Counter pauses;                   ///< times when accepting paused, for lack of something
+  Counter listen_failures;          ///< times that on_failure was called
 };
 
 /// What an acceptor calls, in its loop's thread. Each may destroy the acceptor.

@@ -133,7 +133,7 @@ struct ConnectionOptions {
   std::size_t output_limit = std::size_t{64} << 20U;
 
   /// What exceeds these ends the connection, with Kind::kTimeout.
-  TimeLimits time_limits = {};
+  Timeouts timeouts = {};
 
   /// SO_SNDBUF (socket(7)) in bytes; zero leaves it to the system, which adapts it.
   int send_buffer_bytes = 0;

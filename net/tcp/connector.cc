@@ -61,7 +61,7 @@ class Connector::Core final : public std::enable_shared_from_this<Core> {
 
   std::error_code start(Duration delay) {
     handle_.assert_in_loop_thread_or_gone();
-    if (!handle_.alive()) return Error::kLoopGone;
+    if (!handle_.alive()) return Error::kLoopClosed;
     if (state_ != State::kIdle) {
       return std::make_error_code(std::errc::connection_already_in_progress);
     }
@@ -205,14 +205,14 @@ void Connector::Core::race(const std::vector<Address>& addresses) {
                                   const auto keep = shared_from_this();
                                   if (handlers_.on_socket) handlers_.on_socket(fd, address);
                                 }},
-      RaceOptions{.head_start = options_.head_start,
-                  .attempt_timeout = options_.attempt_timeout,
+      RaceOptions{.connection_attempt_delay = options_.connection_attempt_delay,
+                  .connect_timeout = options_.connect_timeout,
                   .local = options_.local});
   race_->start();
 }
 
 void Connector::Core::race_ended(RaceResult result) {
-  held_ = std::move(result.met_themselves);
+  held_ = std::move(result.self_connected);
   if (!result.socket) {
     const std::error_code error = summary(result.failed);
     return attempt_failed({.error = error, .addresses = std::move(result.failed)},
@@ -250,7 +250,7 @@ std::optional<Duration> Connector::Core::delay_after(std::error_code error,
   if (last || !is_worth_a_retry(error, operation)) return std::nullopt;
   const Duration delay = held_.empty() ? backoff_.next() : Duration::zero();
   const Duration next = saturating_add(loop_.now(), delay) - started_;
-  return next <= options_.give_up_after ? std::optional(delay) : std::nullopt;
+  return next <= options_.total_timeout ? std::optional(delay) : std::nullopt;
 }
 
 Connector::Connector(EventLoop& loop, const HostPort& target, ConnectorHandlers handlers,

@@ -30,17 +30,17 @@ namespace pollard {
 struct ConnectorOptions {
   /// An address that hasn't answered by then has failed with timed_out, and so has a lookup of the
   /// target's name after resolve_timeout.
-  Duration attempt_timeout = std::chrono::seconds(10);
+  Duration connect_timeout = std::chrono::seconds(10);
   /// Of the lookup of the target's name; see Resolver.
   Duration resolve_timeout = Resolver::kDefaultDeadline;
   /// Of each address before the next is tried beside it (RFC 8305).
-  Duration head_start = std::chrono::milliseconds(250);
+  Duration connection_attempt_delay = std::chrono::milliseconds(250);
   /// Of the delays between attempts.
   BackoffOptions backoff = {};
   /// Attempts in all; zero: without end, as far as errors are worth a retry.
   unsigned max_attempts = 0;
   /// No attempt but the first begins later than this after start().
-  Duration give_up_after = Duration::max();
+  Duration total_timeout = Duration::max();
   /// Of the jitter; absent: another one for each connector.
   std::optional<std::uint64_t> seed = {};
   /// Where to connect from (bind(2)); empty: the system chooses. With port 0 the kernel chooses a
@@ -86,7 +86,7 @@ class Connector {
 
   /// Begins, after `delay`. Attempts are counted from one, and the backoff goes on where it was
   /// until reset_backoff(). Fails with connection_already_in_progress unless idle, with
-  /// not_enough_memory, and with Error::kLoopGone; then it changes nothing.
+  /// not_enough_memory, and with Error::kLoopClosed; then it changes nothing.
   std::error_code start(Duration delay = Duration::zero());
 
   /// Ends without a further handler. No effect when idle.

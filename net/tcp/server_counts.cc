@@ -10,7 +10,7 @@ void add(const AcceptorGroup& group, TcpServerStats& sum) {
   for (const auto& acceptor : group.acceptors()) {
     const AcceptCounts& counts = acceptor->counts();
     sum.accepted += counts.accepted.get();
-    sum.turned_away += counts.turned_away.get();
+    sum.rejected_no_descriptors += counts.rejected_no_descriptors.get();
     sum.aborted += counts.aborted.get();
     sum.accept_pauses += counts.pauses.get();
     sum.listen_failures += counts.listen_failures.get();
@@ -18,7 +18,7 @@ void add(const AcceptorGroup& group, TcpServerStats& sum) {
 }
 
 void add(const ConnectionGroup& group, TcpServerStats& sum) {
-  const ConnectionCounts& counts = group.counts();
+  const ConnectionStats& counts = group.counts();
   sum.failed += counts.failed.get();
   sum.bytes_received += counts.bytes_received.get();
   sum.bytes_sent += counts.bytes_sent.get();

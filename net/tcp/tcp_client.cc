@@ -158,7 +158,7 @@ class TcpClient::Core : public std::enable_shared_from_this<Core> {
     if (connector_.state() != Connector::State::kIdle) return;  // a handler has begun anew
     if (wish_ == Wish::kNone) return;
     if (!options_.reconnect || !handle_.alive()) return enter(Wish::kNone);
-    if (loop_.now() - connected_at_ >= options_.lasting) connector_.reset_backoff();
+    if (loop_.now() - connected_at_ >= options_.backoff_reset_after) connector_.reset_backoff();
     if (const std::error_code failed = connector_.start(connector_.next_delay())) give_up(failed);
   }
 

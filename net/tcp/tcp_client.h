@@ -27,7 +27,7 @@ struct TcpClientOptions {
   bool reconnect = false;
   /// The backoff begins anew after a connection that lasted this long; a server that accepts and
   /// closes at once isn't asked again at once.
-  Duration lasting = std::chrono::seconds(5);
+  Duration backoff_reset_after = std::chrono::seconds(5);
   ConnectorOptions connector = {};    ///< patience, delays, addresses
   ConnectionOptions connection = {};  ///< of each connection
 };

@@ -148,7 +148,7 @@ std::error_code TcpConnection::establish(TcpConnectionPtr& self) {
 }
 
 void TcpConnection::begin() try {
-  if (group_->has_time_limits_) set_time_limits(group_->options_.time_limits);
+  if (group_->has_timeouts_) set_timeouts(group_->options_.timeouts);
   announced_ = true;
   if (handlers().on_connect) run_handler([this] { handlers().on_connect(self_); });
   if (!ended()) settle();
@@ -158,7 +158,7 @@ void TcpConnection::begin() try {
 
 // ---- Limits of time ----
 
-void TcpConnection::set_time_limits(const TimeLimits& limits) {
+void TcpConnection::set_timeouts(const Timeouts& limits) {
   assert_in_loop_thread();
   if (ended()) return;
   limited_.reset();

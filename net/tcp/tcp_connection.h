@@ -17,7 +17,7 @@
 //     what ends it                                reason                 the peer sees
 //     --------------------------------------------------------------------------------------
 //     the peer ended; everything queued has left  kPeer                  FIN
-//     the peer ended inside of a message          kError kMessageCutOff  FIN
+//     the peer ended inside of a message          kError kTruncatedMessage FIN
 //     shutdown(), then the peer ended             kLocal                 FIN
 //     the peer reset; a call of the system failed kError                 RST, if it is there
 //     a file became shorter than its region       kError EIO             RST
@@ -25,11 +25,11 @@
 //     the connection's own work lacks memory      kException             RST
 //     reset_when_sent(why)                        kError why             RST, behind the output
 //     a limit of time, force_close_after()        kTimeout               FIN, RST if output is lost
-//     fail(why)                                   kError why             FIN, RST if output is lost
+//     close_with_error(why)                       kError why             FIN, RST if output is lost
 //     input above input_limit                     kError kInputLimit     FIN, RST if output is lost
 //     a handler threw                             kException             FIN, RST if output is lost
 //     force_close(); the owner ends               kLocal                 FIN, RST if output is lost
-//     the loop ends                               kError kLoopGone       FIN, RST if output is lost
+//     the loop ends                               kError kLoopClosed     FIN, RST if output is lost
 //     set_linger(0s) and any of these             as above               RST
 #pragma once
 
@@ -72,7 +72,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
 
   /// Queues bytes to be sent, in order, also across threads: what was sent before (by happening
   /// before) leaves before. What one handler sends leaves together when the handler is done. An
-  /// error says that the bytes were dropped: Error::kNotConnected or kLoopGone.
+  /// error says that the bytes were dropped: Error::kNotConnected or kLoopClosed.
   std::error_code send(std::string_view bytes);
   /// A copy, up to the NUL.
   std::error_code send(const char* text) { return send(std::string_view(text)); }
@@ -107,7 +107,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   /// As force_close(), for a peer that broke the protocol: on_disconnect is told Kind::kError and
   /// `why`. What is queued is sent as far as the socket takes it at once, so that a last word has a
   /// chance.
-  void fail(std::error_code why);
+  void close_with_error(std::error_code why);
   /// Passes a reset on, as a relay does: sends what is queued, and then ends both sides by a reset
   /// (RST), with Kind::kError and `why`. After `limit` the connection ends with Kind::kTimeout, and
   /// by a reset, too. Later sends are refused. The loop's thread.
@@ -174,8 +174,8 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   }
   /// Heap memory that the connection holds for input and output, in bytes.
   [[nodiscard]] std::size_t buffer_memory() const;
-  /// In the place of ConnectionOptions::time_limits. They begin to count now.
-  void set_time_limits(const TimeLimits& limits);
+  /// In the place of ConnectionOptions::timeouts. They begin to count now.
+  void set_timeouts(const Timeouts& limits);
   /// Whether it is watched for edges; see TriggerChoice.
   [[nodiscard]] bool edge_triggered() const { return trigger() == Trigger::kEdge; }
 
@@ -190,7 +190,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
     return open && (output_ == nullptr || !yields_to_output());
   }
   /// on_message leaves the beginning of a message, and has examined so much of it. If the peer ends
-  /// its stream there, on_disconnect is told Error::kMessageCutOff.
+  /// its stream there, on_disconnect is told Error::kTruncatedMessage.
   void set_unfinished(std::optional<std::size_t> examined) {
     assert_in_loop_thread();
     if (rest_ != nullptr || examined.has_value()) rest().unfinished = examined;
@@ -283,7 +283,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
     Retry reset_check;
   };
   struct Limited {
-    TimeLimits limits;
+    Timeouts limits;
     ConnectionProgress progress;  // but for what watch_limits() asks the connection
     Timer next;
   };

@@ -69,7 +69,7 @@ void TcpConnection::finish_shutdown() {
   const bool stays_open = handlers().on_peer_end && !shutting_down_;
   if (stays_open) return;
   if (cut_off_) {
-    return close({.kind = DisconnectReason::Kind::kError, .error = Error::kMessageCutOff});
+    return close({.kind = DisconnectReason::Kind::kError, .error = Error::kTruncatedMessage});
   }
   close({.kind = peer_was_first_ ? DisconnectReason::Kind::kPeer : DisconnectReason::Kind::kLocal});
 }
@@ -129,9 +129,9 @@ void TcpConnection::reset_when_sent(std::error_code why, Duration limit) {
   start_disconnecting();
 }
 
-void TcpConnection::fail(std::error_code why) {
+void TcpConnection::close_with_error(std::error_code why) {
   if (!group_->handle_.in_loop_thread()) {
-    group_->handle_.post([self = shared_from_this(), why] { self->fail(why); });
+    group_->handle_.post([self = shared_from_this(), why] { self->close_with_error(why); });
     return;
   }
   if (ended() || close_requested()) return;
@@ -237,7 +237,7 @@ void TcpConnection::leave_group() {
 
 void TcpConnection::on_loop_gone() {
   const TcpConnectionPtr keep = self_;
-  close({.kind = DisconnectReason::Kind::kError, .error = Error::kLoopGone});
+  close({.kind = DisconnectReason::Kind::kError, .error = Error::kLoopClosed});
 }
 
 }  // namespace pollard

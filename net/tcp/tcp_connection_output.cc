@@ -117,7 +117,7 @@ std::error_code TcpConnection::send_from_afar(Owned owned) {
         self->send_owned(std::move(owned));
       },
       word_, kOneSentFromAfar);
-  return posted ? std::error_code() : Error::kLoopGone;
+  return posted ? std::error_code() : Error::kLoopClosed;
 }
 
 void TcpConnection::send_owned(Owned owned) {

@@ -26,7 +26,7 @@
 namespace pollard {
 
 /// Which of a server's loops a new connection goes to.
-enum class Balance : std::uint8_t {
+enum class LoadBalancing : std::uint8_t {
   kRoundRobin,
   kLeastConnections,
   /// Each loop listens by itself and the kernel balances: no hand-over between threads. Fails to
@@ -45,8 +45,8 @@ enum class WhenFull : std::uint8_t {
 struct TcpServerOptions {
   /// Loops in threads of their own, which serve all connections; zero: the server's loop does.
   unsigned threads = 0;
-  /// See Balance; with threads only.
-  Balance balance = Balance::kRoundRobin;
+  /// See LoadBalancing; with threads only.
+  LoadBalancing balance = LoadBalancing::kRoundRobin;
   /// Their options, made for each when it starts, in the thread of start(). The poller is that of
   /// the server's loop unless they name one; without an on_exception the server's loop throws what
   /// a thread's run() would throw.
@@ -62,7 +62,7 @@ struct TcpServerOptions {
   /// Called when a listening socket accepts nothing any more, for a reason that can't pass: another
   /// process has shut it down, or closed its descriptor. The server tries again and again to listen
   /// there anew, as ListenFailure says. Runs in the thread of the loop that listens: with
-  /// Balance::kKernel in those of the server's threads. Without it the failure is logged.
+  /// LoadBalancing::kKernel in those of the server's threads. Without it the failure is logged.
   MoveFunction<void(const ListenFailure&)> on_listen_failure = {};
 
   ListenOptions listen = {};          ///< of the listening socket
@@ -71,17 +71,17 @@ struct TcpServerOptions {
 
 /// What a server has done since it was made.
 struct TcpServerStats {
-  std::uint64_t accepted = 0;         ///< those that were refused included
-  std::uint64_t refused = 0;          ///< closed at once: max_connections, or no thread is left
-  std::uint64_t turned_away = 0;      ///< for want of descriptors
-  std::uint64_t aborted = 0;          ///< gone before they were accepted
-  std::uint64_t accept_pauses = 0;    ///< for want of anything
-  std::uint64_t listen_failures = 0;  ///< see TcpServerOptions::on_listen_failure
-  std::uint64_t failed = 0;           ///< accepted, but the poller could not watch them
-  std::size_t open = 0;               ///< connections, now
-  std::uint64_t bytes_received = 0;   ///< by all connections
-  std::uint64_t bytes_sent = 0;       ///< handed to the kernel
-  std::uint64_t sends_dropped = 0;    ///< after the end of the connection or its sending side
+  std::uint64_t accepted = 0;  ///< those that were refused included
+  std::uint64_t refused = 0;   ///< closed at once: max_connections, or no thread is left
+  std::uint64_t rejected_no_descriptors = 0;  ///< for want of descriptors
+  std::uint64_t aborted = 0;                  ///< gone before they were accepted
+  std::uint64_t accept_pauses = 0;            ///< for want of anything
+  std::uint64_t listen_failures = 0;          ///< see TcpServerOptions::on_listen_failure
+  std::uint64_t failed = 0;                   ///< accepted, but the poller could not watch them
+  std::size_t open = 0;                       ///< connections, now
+  std::uint64_t bytes_received = 0;           ///< by all connections
+  std::uint64_t bytes_sent = 0;               ///< handed to the kernel
+  std::uint64_t sends_dropped = 0;  ///< after the end of the connection or its sending side
   /// By DisconnectReason::Kind.
   std::array<std::uint64_t, 5> closed{};
 };

@@ -7,16 +7,16 @@
 
 namespace pollard {
 
-Duration TimeLimits::shortest() const {
+Duration Timeouts::shortest() const {
   Duration least = Duration::max();
-  for (const Duration limit : {first_byte, read_idle, write_idle, write_stall, idle, life}) {
+  for (const Duration limit :
+       {first_byte, read_idle, write_idle, write_stall, idle, max_lifetime}) {
     if (limit > Duration::zero()) least = std::min(least, limit);
   }
   return least;
 }
 
-LimitVerdict judge(const TimeLimits& limits, const ConnectionProgress& progress,
-                   MonotonicTime now) {
+LimitVerdict judge(const Timeouts& limits, const ConnectionProgress& progress, MonotonicTime now) {
   LimitVerdict verdict{.next = MonotonicTime::max()};
   // What doesn't count at present is judged as if it began now, so that it is looked at again.
   const auto consider = [&](Duration limit, bool counts, MonotonicTime since, Error error) {
@@ -32,14 +32,14 @@ LimitVerdict judge(const TimeLimits& limits, const ConnectionProgress& progress,
   const MonotonicTime sent = std::max(progress.began, progress.sent);
 
   consider(limits.first_byte, listening && progress.received == MonotonicTime{}, heard,
-           Error::kFirstByteLimit);
-  consider(limits.read_idle, listening, heard, Error::kReadIdleLimit);
-  consider(limits.write_idle, !progress.sending_ended, sent, Error::kWriteIdleLimit);
+           Error::kFirstByteTimeout);
+  consider(limits.read_idle, listening, heard, Error::kReadIdleTimeout);
+  consider(limits.write_idle, !progress.sending_ended, sent, Error::kWriteIdleTimeout);
   consider(limits.write_stall, output_waits, std::max(sent, progress.output_waits),
-           Error::kWriteStallLimit);
+           Error::kWriteStallTimeout);
   consider(limits.idle, !progress.reading_paused || output_waits, std::max(heard, sent),
-           Error::kIdleLimit);
-  consider(limits.life, true, progress.began, Error::kLifeLimit);
+           Error::kIdleTimeout);
+  consider(limits.max_lifetime, true, progress.began, Error::kLifetimeTimeout);
   return verdict;
 }
 

@@ -12,13 +12,13 @@ namespace pollard {
 ///
 /// While the connection's reading is paused, first_byte and read_idle don't count, nor does idle
 /// unless output waits for the peer: it is we who wait. They begin anew when reading resumes.
-struct TimeLimits {
+struct Timeouts {
   Duration first_byte{};  ///< nothing at all has come: for peers that connect, and keep a place
   Duration read_idle{};   ///< nothing has come for so long, until the peer ends its stream
   Duration write_idle{};  ///< nothing has been sent for so long, whether there was something or not
-  Duration write_stall{};  ///< output waits, and for so long the peer has taken none of it
-  Duration idle{};         ///< nothing has come and nothing has been sent for so long
-  Duration life{};         ///< since the connection was opened, or the limit was set
+  Duration write_stall{};   ///< output waits, and for so long the peer has taken none of it
+  Duration idle{};          ///< nothing has come and nothing has been sent for so long
+  Duration max_lifetime{};  ///< since the connection was opened, or the limit was set
 
   /// Whether there is a limit at all.
   [[nodiscard]] bool any() const { return shortest() != Duration::max(); }
@@ -46,7 +46,7 @@ struct LimitVerdict {
 
 /// Returns whether a connection with this progress has exceeded one of its limits at `now`, and
 /// when to ask again. Any thread.
-[[nodiscard]] LimitVerdict judge(const TimeLimits& limits, const ConnectionProgress& progress,
+[[nodiscard]] LimitVerdict judge(const Timeouts& limits, const ConnectionProgress& progress,
                                  MonotonicTime now);
 
 }  // namespace pollard

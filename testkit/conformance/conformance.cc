@@ -94,7 +94,7 @@ Subject subject(std::string name, PollerCapabilities capabilities,
       .create = [create = std::move(create)] { return std::make_unique<DrivenPoller>(create()); }};
 }
 
-Subject subject(const PollerEntry& entry) {
+Subject subject(const PollerBackend& entry) {
   return subject(entry.name, entry.capabilities, entry.create);
 }
 
@@ -102,7 +102,7 @@ Subject registered_subject(const std::string& name) { return subject(resolve(nam
 
 std::vector<Subject> usable_subjects() {
   std::vector<Subject> usable;
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     if (why_unusable(entry).empty()) usable.push_back(subject(entry));
   }
   return usable;

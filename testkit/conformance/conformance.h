@@ -44,7 +44,7 @@ struct Subject {
 [[nodiscard]] Subject subject(std::string name, PollerCapabilities capabilities,
                               std::function<std::unique_ptr<Poller>()> create);
 /// A subject as it is registered, or is going to be.
-[[nodiscard]] Subject subject(const PollerEntry& entry);
+[[nodiscard]] Subject subject(const PollerBackend& entry);
 /// The subject that is registered under this name. Throws std::system_error, with a message that
 /// lists the pollers that work here, when there is none or it doesn't.
 [[nodiscard]] Subject registered_subject(const std::string& name);

@@ -10,7 +10,7 @@ namespace {
 constexpr Error kAll[] = {
     Error::kForked,          Error::kPollerUnknown,   Error::kPollerUnusable,
     Error::kSelfConnect,     Error::kInputLimit,      Error::kOutputLimit,
-    Error::kLoopGone,        Error::kNotConnected,    Error::kHostNotFound,
+    Error::kLoopClosed,      Error::kNotConnected,    Error::kHostNotFound,
     Error::kServiceNotFound, Error::kNameServiceBusy, Error::kNameServiceFailed};
 
 BOOST_AUTO_TEST_SUITE(error)
@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(an_error_is_a_code_of_our_category) {
   BOOST_TEST(code.category().name() == std::string("pollard"));
   BOOST_TEST(static_cast<bool>(code));
   BOOST_TEST((code == Error::kForked));
-  BOOST_TEST((code != Error::kLoopGone));
+  BOOST_TEST((code != Error::kLoopClosed));
 }
 
 BOOST_AUTO_TEST_CASE(every_error_has_words_of_its_own) {

@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(what_is_cut_short_makes_another_edge) {
 }
 
 BOOST_AUTO_TEST_CASE(an_interrupted_wait_has_found_nothing) {
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     BOOST_TEST_CONTEXT(entry.name) {
       Scene scene;
       const auto poller = make_poller(entry.name);
@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(stale_events_bear_the_name_of_a_closed_descriptor) {
 }
 
 BOOST_AUTO_TEST_CASE(spurious_events_come_for_what_is_watched) {
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     BOOST_TEST_CONTEXT(entry.name) {
       Scene scene;
       const auto poller = make_poller(entry.name);

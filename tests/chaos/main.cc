@@ -96,7 +96,7 @@ void play(const Settings& settings, RunOptions options, Total& total) {
 
 std::vector<std::string> chosen_pollers(const Settings& settings) {
   std::vector<std::string> names;
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     const bool works = !settings.real_kernel || why_unusable(entry).empty();
     if (settings.poller == entry.name || (settings.poller == "all" && works)) {
       names.push_back(entry.name);
@@ -141,7 +141,7 @@ int run(const Settings& settings) {
   const std::vector<std::string> pollers = chosen_pollers(settings);
   if (pollers.empty()) {
     std::fprintf(stderr, "chaos: no poller '%s'; there are: all", settings.poller.c_str());
-    for (const PollerEntry& entry : registered_pollers()) {
+    for (const PollerBackend& entry : registered_pollers()) {
       std::fprintf(stderr, ", %s", entry.name.c_str());
     }
     std::fprintf(stderr, "\n");

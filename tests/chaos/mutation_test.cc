@@ -33,7 +33,7 @@ BOOST_AUTO_TEST_SUITE(chaos)
 BOOST_FIXTURE_TEST_CASE(every_mutation_of_the_library_is_caught, testing::Quiet) {
   testing::allow_time(std::chrono::minutes(5));
   for (const Mutation& mutation : mutations()) {
-    for (const PollerEntry& entry : registered_pollers()) {
+    for (const PollerBackend& entry : registered_pollers()) {
       if (!mutation.concerns(entry.name)) continue;
       BOOST_TEST(seeds_until_caught(entry.name, mutation).has_value(),
                  entry.name << ": nobody notices that " << mutation.name);

@@ -18,7 +18,7 @@ BOOST_AUTO_TEST_SUITE(chaos)
 
 BOOST_FIXTURE_TEST_CASE(a_seed_is_the_same_run_each_time, testing::Quiet) {
   testing::allow_time(std::chrono::minutes(3));
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     for (std::uint64_t seed = 1; seed <= testing::repeated(40); ++seed) {
       BOOST_TEST_CONTEXT(entry.name << " seed " << seed) {
         const Outcome first = play(entry.name, seed, SIZE_MAX);

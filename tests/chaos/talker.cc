@@ -55,7 +55,7 @@ namespace {
 
 TcpClientOptions client_options(Run& run, bool reconnect) {
   TcpClientOptions options{.reconnect = reconnect};
-  options.lasting = 10ms;
+  options.backoff_reset_after = 10ms;
   options.connection = run.plan.connection;
   // Two ends that both stop reading while their output is full would wait for each other.
   options.connection.pause_reading_when_full = false;
@@ -63,7 +63,7 @@ TcpClientOptions client_options(Run& run, bool reconnect) {
   options.connector.backoff = {.initial = 1ms, .maximum = 50ms};
   if (!run.plan.calm && run.dice.one_in(3)) {
     options.connector.max_attempts = 1 + static_cast<unsigned>(run.dice.up_to(3));
-    options.connector.attempt_timeout = std::chrono::milliseconds(1 + run.dice.up_to(50));
+    options.connector.connect_timeout = std::chrono::milliseconds(1 + run.dice.up_to(50));
   }
   return options;
 }
@@ -190,7 +190,7 @@ ConnectorOptions caller_options(Run& run, std::uint64_t seed) {
   options.seed = seed;
   options.backoff = {.initial = 1ms, .maximum = 20ms};
   options.max_attempts = 1 + static_cast<unsigned>(run.dice.up_to(3));
-  options.attempt_timeout = std::chrono::milliseconds(20 + run.dice.up_to(80));
+  options.connect_timeout = std::chrono::milliseconds(20 + run.dice.up_to(80));
   return options;
 }
 

@@ -34,8 +34,8 @@ class Spoilt : public DrivenPoller {
 };
 
 // The best poller of this machine that has edges, or that has none.
-PollerEntry good_poller(bool edges) {
-  for (const PollerEntry& entry : registered_pollers()) {
+PollerBackend good_poller(bool edges) {
+  for (const PollerBackend& entry : registered_pollers()) {
     if (entry.capabilities.edge_triggered == edges && why_unusable(entry).empty()) return entry;
   }
   BOOST_FAIL("no such poller works here");
@@ -44,7 +44,7 @@ PollerEntry good_poller(bool edges) {
 
 template <class Fault>
 Subject spoilt_subject(bool edges) {
-  const PollerEntry good = good_poller(edges);
+  const PollerBackend good = good_poller(edges);
   return {.name = "spoilt " + good.name,
           .capabilities = good.capabilities,
           .create = [name = good.name] { return std::make_unique<Fault>(name); }};

@@ -35,7 +35,7 @@ BOOST_FIXTURE_TEST_SUITE(fault_run, Muted)
 
 BOOST_AUTO_TEST_CASE(each_scene_succeeds_without_a_failure_on_each_backend) {
   testing::allow_time(std::chrono::seconds(60));
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     for (const Scene& scene : scenes()) {
       const Outcome outcome = play(scene, {.poller = entry.name});
       BOOST_TEST(outcome.problems.empty(), arguments_of(scene, entry.name, {}) << text_of(outcome));
@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(a_scene_makes_the_same_calls_each_time) {
 // One error for each call, and every third allocation. The program plays all of them.
 BOOST_AUTO_TEST_CASE(each_scene_keeps_its_promises_whichever_call_fails) {
   testing::allow_time(std::chrono::seconds(300));
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     for (const Scene& scene : scenes()) {
       sweep(scene, {.poller = entry.name, .one_error = true},
             {.on_case = [](const Case&) { return true; },

@@ -136,7 +136,7 @@ Progress play_scene(const Settings& settings, const Scene& scene, const std::str
 
 std::vector<std::string> chosen_pollers(const Settings& settings) {
   std::vector<std::string> names;
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     if (settings.poller == "all" || settings.poller == entry.name) names.push_back(entry.name);
   }
   return names;

@@ -61,7 +61,7 @@ void check(const Framing& codec, Script& script) {
   check_cuts(codec, script.next_text(kMost));
 }
 
-LengthPrefixed::Options lengths(std::uint8_t choice, std::size_t limit) {
+LengthPrefixedCodec::Options lengths(std::uint8_t choice, std::size_t limit) {
   return {.bytes = 1U << choice % 4,
           .order = (choice & 4U) != 0 ? std::endian::little : std::endian::big,
           .includes_itself = (choice & 8U) != 0,
@@ -77,16 +77,17 @@ void fuzz_codec(Bytes bytes) {
   // The largest limit there is, or one that is met.
   const std::size_t limit = (choice & 16U) != 0 ? SIZE_MAX : script.next();
   switch (kind % 4) {
-    case 0: return check(LengthPrefixed(lengths(choice, limit)), script);
+    case 0: return check(LengthPrefixedCodec(lengths(choice, limit)), script);
     case 1: {
       const std::string delimiter(script.next_text(choice % 8 + 1U));
-      return delimiter.empty() ? void() : check(Delimited(delimiter, {.limit = limit}), script);
+      return delimiter.empty() ? void()
+                               : check(DelimitedCodec(delimiter, {.limit = limit}), script);
     }
     case 2: {
-      const Lines::End end = choice % 2 == 0 ? Lines::End::kLf : Lines::End::kCrLf;
-      return check(Lines({.limit = limit, .end = end}), script);
+      const LineCodec::End end = choice % 2 == 0 ? LineCodec::End::kLf : LineCodec::End::kCrLf;
+      return check(LineCodec({.limit = limit, .end = end}), script);
     }
-    default: return check(FixedSize(choice + 1U), script);
+    default: return check(FixedSizeCodec(choice + 1U), script);
   }
 }
 

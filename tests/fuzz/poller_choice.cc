@@ -15,7 +15,7 @@ namespace {
 // A list names one that there is, or is refused with a reason that says what there is.
 void check_list(const std::string& names) {
   try {
-    const PollerEntry entry = resolve(PollerChoice(names));
+    const PollerBackend entry = resolve(PollerChoice(names));
     POLLARD_ASSERT(names.empty() || names.find(entry.name) != std::string::npos,
                    "who is chosen was named");
     POLLARD_ASSERT(make_poller(names)->name() == entry.name, "what is made is what was chosen");

@@ -62,18 +62,18 @@ struct Listening {
 struct Outcome {
   std::uint64_t aborted = 0;
   std::uint64_t pauses = 0;
-  std::uint64_t turned_away = 0;
+  std::uint64_t rejected_no_descriptors = 0;
   std::uint64_t listen_failures = 0;
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
   friend std::ostream& operator<<(std::ostream& out, const Outcome& it) {
     return out << "aborted " << it.aborted << ", pauses " << it.pauses << ", turned away "
-               << it.turned_away << ", listen failures " << it.listen_failures;
+               << it.rejected_no_descriptors << ", listen failures " << it.listen_failures;
   }
 };
 
 Outcome outcome_of(const AcceptCounts& counts) {
-  return {counts.aborted.get(), counts.pauses.get(), counts.turned_away.get(),
+  return {counts.aborted.get(), counts.pauses.get(), counts.rejected_no_descriptors.get(),
           counts.listen_failures.get()};
 }
 
@@ -123,7 +123,8 @@ POLLARD_EACH_BACKEND(accept_survives_each_error_as_the_table_says) {
       case FailureKind::kTransient: break;
       case FailureKind::kPeer: expected.aborted = 1; break;
       case FailureKind::kShortage:
-        (error == std::errc::too_many_files_open ? expected.turned_away : expected.pauses) = 1;
+        (error == std::errc::too_many_files_open ? expected.rejected_no_descriptors
+                                                 : expected.pauses) = 1;
         break;
       case FailureKind::kUnavailable: expected.pauses = 1; break;
       case FailureKind::kPermanent: expected.listen_failures = 1; break;
@@ -299,7 +300,7 @@ POLLARD_EACH_BACKEND(paused_listener_that_was_shut_down_costs_no_spin_and_stays_
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(server_reports_a_listener_that_ended_and_serves_again) {
   for (const unsigned threads : {0U, 2U}) {
-    for (const Balance balance : {Balance::kRoundRobin, Balance::kKernel}) {
+    for (const LoadBalancing balance : {LoadBalancing::kRoundRobin, LoadBalancing::kKernel}) {
       Faults faults;
       EventLoop loop({.poller = backend.poller});
       std::atomic<int> failures{0};
@@ -322,7 +323,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(server_reports_a_listener_that_ended_and_serves
       const Descriptor lost = connect_to(server->address());
       run_until(loop, [&] { return failures == 1; });
       BOOST_TEST(server->stats().listen_failures == 1U);
-      // With Balance::kKernel the other threads still listen.
+      // With LoadBalancing::kKernel the other threads still listen.
       std::vector<Descriptor> clients;
       run_until(loop, [&] {
         clients.push_back(start_connecting(server->address().endpoint()));

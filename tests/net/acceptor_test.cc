@@ -284,7 +284,7 @@ POLLARD_EACH_BACKEND(without_descriptors_newcomers_are_turned_away_until_there_a
     BOOST_TEST(is_turned_away(client));
   }
   run_until_idle(listening.loop);
-  BOOST_TEST(listening.acceptor.counts().turned_away.get() == 20U);
+  BOOST_TEST(listening.acceptor.counts().rejected_no_descriptors.get() == 20U);
   BOOST_TEST(faults.count(Call::kWait) - waits <= 40U);
   BOOST_TEST(faults.count(Call::kAnyAccept) - accepts <= 4 * 20U);
   expect_no_spin(listening.loop);
@@ -303,7 +303,8 @@ POLLARD_EACH_BACKEND(turning_away_one_after_another_doesnt_cost_more_each_time) 
   for (std::size_t i = 1; i <= 12; ++i) {
     clients.push_back(connect_to(listening.acceptor.address()));
     const std::size_t accepts = faults.count(Call::kAnyAccept);
-    run_until(listening.loop, [&] { return listening.acceptor.counts().turned_away.get() == i; });
+    run_until(listening.loop,
+              [&] { return listening.acceptor.counts().rejected_no_descriptors.get() == i; });
     run_until_idle(listening.loop);
     BOOST_TEST(faults.count(Call::kAnyAccept) - accepts <= 4U);
   }
@@ -321,7 +322,7 @@ POLLARD_EACH_BACKEND(a_reserve_that_is_lost_is_taken_again_when_there_is_one) {
   BOOST_TEST(listening.accepted.empty());
   scarcity.end();
   listening.until_accepted(2);
-  BOOST_TEST(listening.acceptor.counts().turned_away.get() == 0U);
+  BOOST_TEST(listening.acceptor.counts().rejected_no_descriptors.get() == 0U);
 }
 
 POLLARD_EACH_BACKEND(without_a_reserve_accepting_pauses_and_nobody_is_lost) {
@@ -334,7 +335,7 @@ POLLARD_EACH_BACKEND(without_a_reserve_accepting_pauses_and_nobody_is_lost) {
   const std::size_t waits = faults.count(Call::kWait);
   listening.until_accepted(2);
   BOOST_TEST(listening.acceptor.counts().pauses.get() == 3U);
-  BOOST_TEST(listening.acceptor.counts().turned_away.get() == 0U);
+  BOOST_TEST(listening.acceptor.counts().rejected_no_descriptors.get() == 0U);
   // run_until() itself ends a wait every five milliseconds; a spin would be thousands.
   BOOST_TEST(faults.count(Call::kWait) - waits < 100U);
 }

@@ -104,7 +104,7 @@ POLLARD_EACH_BACKEND(the_next_begins_after_the_head_start_and_not_before) {
   const std::size_t before = open_descriptors();
   one.start({Address(silent.listener.endpoint), Address(silent_too.listener.endpoint),
              Address(third.endpoint)},
-            {.head_start = 250ms});
+            {.connection_attempt_delay = 250ms});
   BOOST_TEST(one.tried.size() == 1U);
   one.pass(250ms - 1ns);
   BOOST_TEST(one.tried.size() == 1U);
@@ -129,7 +129,7 @@ POLLARD_EACH_BACKEND(a_winner_ends_the_attempts_that_began_before_and_after_it) 
   const std::size_t before = open_descriptors();
   one.start({Address(silent.listener.endpoint), Address(second.endpoint),
              Address(third.listener.endpoint)},
-            {.head_start = Duration::zero()});
+            {.connection_attempt_delay = Duration::zero()});
   one.until_ended();
   BOOST_TEST((one.result->winner == Address(second.endpoint)));
   BOOST_TEST(open_descriptors() == before + 1);
@@ -185,7 +185,7 @@ POLLARD_EACH_BACKEND(when_all_fail_each_is_told_with_its_error) {
   const std::size_t before = open_descriptors();
   const Address refused = refusing();
   const Address quiet(silent.listener.endpoint);
-  one.start({quiet, refused}, {.attempt_timeout = 10s});
+  one.start({quiet, refused}, {.connect_timeout = 10s});
   one.pass(250ms);
   one.until_tried(2);
   run_until_idle(one.loop);
@@ -207,7 +207,7 @@ POLLARD_EACH_BACKEND(each_address_has_its_own_time) {
   const SilentListener second;
   Racing one(backend);
   one.start({Address(first.listener.endpoint), Address(second.listener.endpoint)},
-            {.head_start = 1s, .attempt_timeout = 10s});
+            {.connection_attempt_delay = 1s, .connect_timeout = 10s});
   one.pass(1s);
   one.pass(9s);
   BOOST_TEST(!one.result.has_value());
@@ -244,7 +244,7 @@ POLLARD_EACH_BACKEND(who_meets_himself_is_handed_over_to_keep_his_port) {
   one.until_ended();
   BOOST_TEST(!one.result->socket);
   BOOST_TEST(one.result->failed[0].error == Error::kSelfConnect);
-  BOOST_TEST(one.result->met_themselves.size() == 1U);
+  BOOST_TEST(one.result->self_connected.size() == 1U);
 }
 
 POLLARD_EACH_BACKEND(families_race_each_other) {

@@ -58,7 +58,8 @@ struct Scene {
                  {.on_connect = [this](RequestConnection& it) { asked.set(it.shared_from_this()); },
                   .on_request =
                       [](RequestConnection& it) {
-                        while (const auto line = it.reader().until("\n")) it.writer().append(*line);
+                        while (const auto line = it.reader().read_until("\n"))
+                          it.writer().append(*line);
                       }},
                  {.workers = {.workers = 1}, .server = {.threads = threads}}) {}
 
@@ -110,8 +111,8 @@ const Entry kOfLoops[] = {
     {"LoopHandle::alive", [](Scene& it) { expect(it.handle.alive()); }},
     {"LoopHandle::in_loop_thread", [](Scene& it) { expect(!it.handle.in_loop_thread()); }},
     {"Resolver::shared", [](Scene&) { static_cast<void>(Resolver::shared()); }},
-    {"Resolver::resolve_and_wait",
-     [](Scene&) { static_cast<void>(Resolver::resolve_and_wait("127.0.0.1:80")); }},
+    {"Resolver::resolve_blocking",
+     [](Scene&) { static_cast<void>(Resolver::resolve_blocking("127.0.0.1:80")); }},
     {"Resolver::join_left_behind",
      [](Scene&) { static_cast<void>(Resolver::join_left_behind(0ms)); }},
     {"WorkerPool::submit", [](Scene& it) { static_cast<void>(it.pool.submit([] {})); }},
@@ -166,13 +167,14 @@ const Entry kOfConnections[] = {
        ignore(it.send_file({temporary_file("file"), 0, 4}));
      }>},
     {"send_framed",
-     on_latest<[](TcpConnection& it) { ignore(send_framed(it, Delimited("\n"), "framed")); }>},
+     on_latest<[](TcpConnection& it) { ignore(send_framed(it, DelimitedCodec("\n"), "framed")); }>},
     {"shutdown", on_latest<[](TcpConnection& it) { it.shutdown(); }>},
     {"shutdown(limit)", on_latest<[](TcpConnection& it) { it.shutdown(1ms); }>},
     {"force_close", on_latest<[](TcpConnection& it) { it.force_close(); }>},
     {"force_close_after", on_latest<[](TcpConnection& it) { it.force_close_after(1ms); }>},
-    {"fail",
-     on_latest<[](TcpConnection& it) { it.fail(make_error_code(std::errc::protocol_error)); }>},
+    {"fail", on_latest<[](TcpConnection& it) {
+       it.close_with_error(make_error_code(std::errc::protocol_error));
+     }>},
     {"set_busy", on_latest<[](TcpConnection& it) { it.set_busy(true); }>},
     {"pause_reading", on_latest<[](TcpConnection& it) { it.pause_reading(); }>},
     {"resume_reading", on_latest<[](TcpConnection& it) { it.resume_reading(); }>},
@@ -192,9 +194,10 @@ const Entry kOfRequestConnections[] = {
     {"send", on_asked<[](RequestConnection& it) { ignore(it.send("sent")); }>},
     {"close", on_asked<[](RequestConnection& it) { it.close(); }>},
     {"force_close", on_asked<[](RequestConnection& it) { it.force_close(); }>},
-    {"fail",
-     on_asked<[](RequestConnection& it) { it.fail(make_error_code(std::errc::protocol_error)); }>},
-    {"abandoned", on_asked<[](RequestConnection& it) { static_cast<void>(it.abandoned()); }>},
+    {"fail", on_asked<[](RequestConnection& it) {
+       it.close_with_error(make_error_code(std::errc::protocol_error));
+     }>},
+    {"abandoned", on_asked<[](RequestConnection& it) { static_cast<void>(it.cancelled()); }>},
     {"stopped", on_asked<[](RequestConnection& it) { static_cast<void>(it.stopped()); }>},
     {"closed_by", on_asked<[](RequestConnection& it) { static_cast<void>(it.closed_by()); }>},
     {"add_close_callback", on_asked<[](RequestConnection& it) { it.add_close_callback([] {}); }>},

@@ -171,12 +171,13 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(client_takes_extreme_times_of_lasting) {
     const Listener listener = listen_on_loopback();
     EventLoop loop({.poller = backend.poller});
     std::size_t connects = 0;
-    TcpClient client(loop, Address(listener.endpoint),
-                     {.on_connect =
-                          [&](const TcpConnectionPtr& connection) {
-                            if (++connects == 1) connection->force_close();
-                          }},
-                     {.reconnect = true, .lasting = extreme, .connector = {.backoff = kQuick}});
+    TcpClient client(
+        loop, Address(listener.endpoint),
+        {.on_connect =
+             [&](const TcpConnectionPtr& connection) {
+               if (++connects == 1) connection->force_close();
+             }},
+        {.reconnect = true, .backoff_reset_after = extreme, .connector = {.backoff = kQuick}});
     BOOST_TEST(!client.connect());
     run_until(loop, [&] { return connects == 2; });
   }

@@ -183,10 +183,10 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(disconnecting_ends_all_coming_back) {
 
 // How long a client waits after its second connection, which is of the schedule's first step when
 // the backoff has begun anew.
-Duration second_wait(const BackendCase& backend, Duration lasting) {
+Duration second_wait(const BackendCase& backend, Duration backoff_reset_after) {
   Calling one(backend);
   one.options.reconnect = true;
-  one.options.lasting = lasting;
+  one.options.backoff_reset_after = backoff_reset_after;
   one.options.connector.backoff = {.initial = 16ms, .maximum = 4s};
   one.make();
   one.connect();
@@ -280,7 +280,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_client_whose_loop_is_gone_says_so) {
   EventLoop* loop = new EventLoop({.poller = backend.poller});
   TcpClient client(*loop, Address::loopback(1), {});
   delete loop;
-  BOOST_TEST(client.connect() == Error::kLoopGone);
+  BOOST_TEST(client.connect() == Error::kLoopClosed);
   client.disconnect();
   BOOST_TEST((client.state() == State::kIdle));
 }

@@ -72,8 +72,8 @@ std::error_code refusal(const Framing& codec, std::string_view message) {
   return codec.envelope(message).error;
 }
 
-std::vector<LengthPrefixed::Options> every_kind_of_length() {
-  std::vector<LengthPrefixed::Options> kinds;
+std::vector<LengthPrefixedCodec::Options> every_kind_of_length() {
+  std::vector<LengthPrefixedCodec::Options> kinds;
   for (const unsigned bytes : {1U, 2U, 4U, 8U}) {
     for (const std::endian order : {std::endian::big, std::endian::little}) {
       for (const bool includes_itself : {false, true}) {
@@ -85,7 +85,7 @@ std::vector<LengthPrefixed::Options> every_kind_of_length() {
 }
 
 /// A length as the peer writes it, by other means than the codec's.
-std::string length(const LengthPrefixed::Options& kind, std::uint64_t number) {
+std::string length(const LengthPrefixedCodec::Options& kind, std::uint64_t number) {
   std::string little;
   for (unsigned i = 0; i < kind.bytes; ++i) little += static_cast<char>(number >> 8U * i & 0xffU);
   if (kind.order == std::endian::little) return little;
@@ -97,11 +97,11 @@ BOOST_AUTO_TEST_SUITE(codec)
 // ---- Length-prefixed ----
 
 BOOST_AUTO_TEST_CASE(a_length_looks_on_the_wire_as_agreed) {
-  const auto says = [](LengthPrefixed::Options options) {
-    return wire(LengthPrefixed(options), {"ab"});
+  const auto says = [](LengthPrefixedCodec::Options options) {
+    return wire(LengthPrefixedCodec(options), {"ab"});
   };
   constexpr auto kLittle = std::endian::little;
-  BOOST_TEST(wire(LengthPrefixed(), {"ab"}) == "\0\0\0\2ab"s);
+  BOOST_TEST(wire(LengthPrefixedCodec(), {"ab"}) == "\0\0\0\2ab"s);
   BOOST_TEST(says({.bytes = 1}) == "\2ab"s);
   BOOST_TEST(says({.bytes = 2}) == "\0\2ab"s);
   BOOST_TEST(says({.bytes = 8}) == "\0\0\0\0\0\0\0\2ab"s);
@@ -112,16 +112,16 @@ BOOST_AUTO_TEST_CASE(a_length_looks_on_the_wire_as_agreed) {
 }
 
 BOOST_AUTO_TEST_CASE(length_prefixed_messages_survive_every_split_and_concatenation) {
-  for (const LengthPrefixed::Options& kind : every_kind_of_length()) {
-    expect_round_trips(LengthPrefixed(kind), {"", "x", "\0\0\0\0"s, "longer"});
+  for (const LengthPrefixedCodec::Options& kind : every_kind_of_length()) {
+    expect_round_trips(LengthPrefixedCodec(kind), {"", "x", "\0\0\0\0"s, "longer"});
   }
 }
 
 BOOST_AUTO_TEST_CASE(a_length_up_to_the_limit_is_good_and_the_next_is_not) {
-  for (LengthPrefixed::Options kind : every_kind_of_length()) {
+  for (LengthPrefixedCodec::Options kind : every_kind_of_length()) {
     for (const std::size_t limit : {0U, 1U, 100U, 200U}) {
       kind.limit = limit;
-      const LengthPrefixed codec(kind);
+      const LengthPrefixedCodec codec(kind);
       const unsigned itself = kind.includes_itself ? kind.bytes : 0;
       const std::string good = length(kind, limit + itself) + std::string(limit, 'x');
       const std::string bad = length(kind, limit + 1 + itself);
@@ -141,11 +141,11 @@ BOOST_AUTO_TEST_CASE(hostile_lengths_are_too_long_at_every_limit) {
                                         UINT64_MAX - 8,      UINT64_MAX >> 1, (UINT64_MAX >> 1) + 1,
                                         UINT64_MAX << 32U,   0x80000000U,     0xffffffffU,
                                         0x8000000000000000U, 0x7fffffffU,     0xfffffffcU};
-  for (LengthPrefixed::Options kind : every_kind_of_length()) {
+  for (LengthPrefixedCodec::Options kind : every_kind_of_length()) {
     if (kind.bytes < 4) continue;
-    const LengthPrefixed codec(kind);
+    const LengthPrefixedCodec codec(kind);
     kind.limit = std::numeric_limits<std::size_t>::max();
-    const LengthPrefixed limitless(kind);
+    const LengthPrefixedCodec limitless(kind);
     for (const std::uint64_t hostile : kHostile) {
       const std::string head = length(kind, hostile);
       const std::uint64_t seen = kind.bytes == 8 ? hostile : hostile & 0xffffffffU;
@@ -165,9 +165,9 @@ BOOST_AUTO_TEST_CASE(hostile_lengths_are_too_long_at_every_limit) {
 }
 
 BOOST_AUTO_TEST_CASE(a_length_that_counts_itself_is_at_least_its_own) {
-  for (const LengthPrefixed::Options& kind : every_kind_of_length()) {
+  for (const LengthPrefixedCodec::Options& kind : every_kind_of_length()) {
     if (!kind.includes_itself) continue;
-    const LengthPrefixed codec(kind);
+    const LengthPrefixedCodec codec(kind);
     for (unsigned less = 0; less < kind.bytes; ++less) {
       expect_every_split(codec, length(kind, kind.bytes) + length(kind, less),
                          {.messages = {""}, .error = Error::kMalformedMessage, .rest = ""});
@@ -176,20 +176,20 @@ BOOST_AUTO_TEST_CASE(a_length_that_counts_itself_is_at_least_its_own) {
 }
 
 BOOST_AUTO_TEST_CASE(a_length_of_few_bytes_is_a_limit_of_its_own) {
-  const LengthPrefixed one({.bytes = 1});
+  const LengthPrefixedCodec one({.bytes = 1});
   BOOST_TEST(refusal(one, std::string(255, 'x')) == std::error_code());
   BOOST_TEST(refusal(one, std::string(256, 'x')) == Error::kMessageTooLong);
-  const LengthPrefixed itself({.bytes = 1, .includes_itself = true});
+  const LengthPrefixedCodec itself({.bytes = 1, .includes_itself = true});
   BOOST_TEST(refusal(itself, std::string(254, 'x')) == std::error_code());
   BOOST_TEST(refusal(itself, std::string(255, 'x')) == Error::kMessageTooLong);
-  const LengthPrefixed two({.bytes = 2});
+  const LengthPrefixedCodec two({.bytes = 2});
   BOOST_TEST(refusal(two, std::string(65535, 'x')) == std::error_code());
   BOOST_TEST(refusal(two, std::string(65536, 'x')) == Error::kMessageTooLong);
 }
 
 BOOST_AUTO_TEST_CASE(a_length_of_three_bytes_is_refused_in_words) {
   for (const unsigned bytes : {0U, 3U, 5U, 16U, 4000000000U}) {
-    BOOST_CHECK_EXCEPTION(LengthPrefixed({.bytes = bytes}), std::invalid_argument,
+    BOOST_CHECK_EXCEPTION(LengthPrefixedCodec({.bytes = bytes}), std::invalid_argument,
                           [&](const std::invalid_argument& error) {
                             const std::string said = error.what();
                             return said.find("1, 2, 4 or 8") != std::string::npos &&
@@ -199,26 +199,26 @@ BOOST_AUTO_TEST_CASE(a_length_of_three_bytes_is_refused_in_words) {
 }
 
 BOOST_AUTO_TEST_CASE(the_need_of_a_length_and_its_body_is_known) {
-  const LengthPrefixed codec({.bytes = 2});
+  const LengthPrefixedCodec codec({.bytes = 2});
   BOOST_TEST(codec.decode("").total == 2U);
   BOOST_TEST(codec.decode("\0"s).total == 2U);
   BOOST_TEST(codec.decode("\1\0"s).total == 258U);
   BOOST_TEST(codec.decode("\1\0x"s).total == 258U);
 }
 
-// ---- Delimited ----
+// ---- DelimitedCodec ----
 
 BOOST_AUTO_TEST_CASE(delimited_messages_survive_every_split_and_concatenation) {
-  expect_round_trips(Delimited("\0"s), {"", "x", "some words"});
-  expect_round_trips(Delimited("\r\n"), {"", "\n", "x\rx", "\n\r\r\rx"});
-  expect_round_trips(Delimited("\r\n.\r\n"), {"", "x\r\n", "\r\n.\rx"});
-  expect_round_trips(Delimited("aab"), {"", "aba", "baa0"});
+  expect_round_trips(DelimitedCodec("\0"s), {"", "x", "some words"});
+  expect_round_trips(DelimitedCodec("\r\n"), {"", "\n", "x\rx", "\n\r\r\rx"});
+  expect_round_trips(DelimitedCodec("\r\n.\r\n"), {"", "x\r\n", "\r\n.\rx"});
+  expect_round_trips(DelimitedCodec("aab"), {"", "aba", "baa0"});
 }
 
 BOOST_AUTO_TEST_CASE(a_delimited_message_up_to_the_limit_is_good_and_the_next_is_not) {
   for (const std::string delimiter : {"|", "--", "0123456789"}) {
     for (const std::size_t limit : {0U, 1U, 2U, 9U, 10U, 11U, 100U}) {
-      const Delimited codec(delimiter, {.limit = limit});
+      const DelimitedCodec codec(delimiter, {.limit = limit});
       const std::string good = std::string(limit, 'x');
       const std::string bad = std::string(limit + 1, 'x');
       BOOST_TEST(read_whole(codec, good + delimiter).messages.front() == good);
@@ -235,36 +235,36 @@ BOOST_AUTO_TEST_CASE(a_delimited_message_up_to_the_limit_is_good_and_the_next_is
 }
 
 BOOST_AUTO_TEST_CASE(a_delimiter_of_nothing_is_refused) {
-  BOOST_CHECK_THROW(Delimited(""), std::invalid_argument);
+  BOOST_CHECK_THROW(DelimitedCodec(""), std::invalid_argument);
 }
 
 BOOST_AUTO_TEST_CASE(what_the_delimiter_would_cut_is_not_sent) {
-  BOOST_TEST(refusal(Delimited("|"), "a|b") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(Delimited("--"), "a--b") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(Delimited("--"), "a-b") == std::error_code());
+  BOOST_TEST(refusal(DelimitedCodec("|"), "a|b") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(DelimitedCodec("--"), "a--b") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(DelimitedCodec("--"), "a-b") == std::error_code());
   // The end of the message and the beginning of the delimiter would be one.
-  BOOST_TEST(refusal(Delimited("--"), "a-") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(Delimited("aba"), "xab") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(Delimited("aab"), "a") == std::error_code());
+  BOOST_TEST(refusal(DelimitedCodec("--"), "a-") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(DelimitedCodec("aba"), "xab") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(DelimitedCodec("aab"), "a") == std::error_code());
 }
 
 // ---- Lines ----
 
 BOOST_AUTO_TEST_CASE(lines_survive_every_split_and_concatenation) {
-  for (const Lines::End end : {Lines::End::kLf, Lines::End::kCrLf}) {
-    expect_round_trips(Lines({.end = end}), {"", "x", "\r\rx", "two words"});
+  for (const LineCodec::End end : {LineCodec::End::kLf, LineCodec::End::kCrLf}) {
+    expect_round_trips(LineCodec({.end = end}), {"", "x", "\r\rx", "two words"});
   }
 }
 
 BOOST_AUTO_TEST_CASE(lines_of_both_ends_may_be_mixed) {
   expect_every_split(
-      Lines(), "one\ntwo\r\n\r\n\nthree\rfour\n\r\r\n\rrest",
+      LineCodec(), "one\ntwo\r\n\r\n\nthree\rfour\n\r\r\n\rrest",
       {.messages = {"one", "two", "", "", "three\rfour", "\r"}, .error = {}, .rest = "\rrest"});
 }
 
 BOOST_AUTO_TEST_CASE(a_line_up_to_the_limit_is_good_and_the_next_is_not) {
   for (const std::size_t limit : {0U, 1U, 2U, 30U}) {
-    const Lines codec({.limit = limit});
+    const LineCodec codec({.limit = limit});
     const std::string good = std::string(limit, 'x');
     const std::string bad = std::string(limit + 1, 'x');
     for (const std::string end : {"\n", "\r\n"}) {
@@ -282,24 +282,24 @@ BOOST_AUTO_TEST_CASE(a_line_up_to_the_limit_is_good_and_the_next_is_not) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_one_line_is_not_sent) {
-  BOOST_TEST(refusal(Lines(), "a\nb") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(Lines(), "a\n") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(Lines(), "a\r") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(Lines(), "a\rb") == std::error_code());
+  BOOST_TEST(refusal(LineCodec(), "a\nb") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(LineCodec(), "a\n") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(LineCodec(), "a\r") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(LineCodec(), "a\rb") == std::error_code());
 }
 
 // ---- Fixed size ----
 
 BOOST_AUTO_TEST_CASE(messages_of_a_fixed_size_survive_every_split_and_concatenation) {
-  expect_round_trips(FixedSize(1), {"x", "\0"s});
-  expect_round_trips(FixedSize(5), {"abcde", "\0\1\2\3\4"s, "\n\n\n\n\n"});
+  expect_round_trips(FixedSizeCodec(1), {"x", "\0"s});
+  expect_round_trips(FixedSizeCodec(5), {"abcde", "\0\1\2\3\4"s, "\n\n\n\n\n"});
 }
 
 BOOST_AUTO_TEST_CASE(a_fixed_size_is_the_only_one) {
-  BOOST_TEST(refusal(FixedSize(5), "abcd") == Error::kMalformedMessage);
-  BOOST_TEST(refusal(FixedSize(5), "abcdef") == Error::kMalformedMessage);
-  BOOST_TEST(FixedSize(5).decode("ab").total == 5U);
-  BOOST_CHECK_THROW(FixedSize(0), std::invalid_argument);
+  BOOST_TEST(refusal(FixedSizeCodec(5), "abcd") == Error::kMalformedMessage);
+  BOOST_TEST(refusal(FixedSizeCodec(5), "abcdef") == Error::kMalformedMessage);
+  BOOST_TEST(FixedSizeCodec(5).decode("ab").total == 5U);
+  BOOST_CHECK_THROW(FixedSizeCodec(0), std::invalid_argument);
 }
 
 // ---- All ----
@@ -307,15 +307,15 @@ BOOST_AUTO_TEST_CASE(a_fixed_size_is_the_only_one) {
 /// Calls `check` with codecs whose limits random bytes run into.
 template <class Check>
 void for_every_codec(Check check) {
-  for (LengthPrefixed::Options kind : every_kind_of_length()) {
+  for (LengthPrefixedCodec::Options kind : every_kind_of_length()) {
     kind.limit = 40;
-    check(LengthPrefixed(kind));
+    check(LengthPrefixedCodec(kind));
   }
-  check(Delimited("|", {.limit = 40}));
-  check(Delimited("||", {.limit = 40}));
-  check(Delimited("|a|a", {.limit = 40}));
-  check(Lines({.limit = 40}));
-  check(FixedSize(7));
+  check(DelimitedCodec("|", {.limit = 40}));
+  check(DelimitedCodec("||", {.limit = 40}));
+  check(DelimitedCodec("|a|a", {.limit = 40}));
+  check(LineCodec({.limit = 40}));
+  check(FixedSizeCodec(7));
 }
 
 // Rarely the bytes that mean something by themselves, so that all of them occur.
@@ -356,25 +356,26 @@ BOOST_AUTO_TEST_CASE(a_message_byte_by_byte_is_examined_once) {
     return read.examined;
   };
   // Each byte once, and what may be the beginning of a delimiter once for each byte of it.
-  BOOST_TEST(cost(Lines(), body + "\r\n") == body.size() + 2);
-  BOOST_TEST(cost(Delimited("|"), body + "|") == body.size() + 1);
-  BOOST_TEST(cost(Delimited("\r\n.\r\n"), body + "\r\n.\r\n") <= 5 * (body.size() + 5));
+  BOOST_TEST(cost(LineCodec(), body + "\r\n") == body.size() + 2);
+  BOOST_TEST(cost(DelimitedCodec("|"), body + "|") == body.size() + 1);
+  BOOST_TEST(cost(DelimitedCodec("\r\n.\r\n"), body + "\r\n.\r\n") <= 5 * (body.size() + 5));
   // Twice at all: for the length, and for the whole.
-  BOOST_TEST(cost(LengthPrefixed(), length({}, body.size()) + body) <= 2 * (body.size() + 4));
-  BOOST_TEST(cost(FixedSize(body.size()), body) <= 2 * body.size());
+  BOOST_TEST(cost(LengthPrefixedCodec(), length({}, body.size()) + body) <= 2 * (body.size() + 4));
+  BOOST_TEST(cost(FixedSizeCodec(body.size()), body) <= 2 * body.size());
 }
 
 BOOST_AUTO_TEST_CASE(what_was_examined_is_not_looked_at_again) {
   // If it were, the delimiter in it would be found.
-  BOOST_TEST((Lines().decode("a\nb", 2).kind == Kind::kNeedMore));
-  BOOST_TEST((Delimited("--").decode("a--b", 2).kind == Kind::kNeedMore));
+  BOOST_TEST((LineCodec().decode("a\nb", 2).kind == Kind::kNeedMore));
+  BOOST_TEST((DelimitedCodec("--").decode("a--b", 2).kind == Kind::kNeedMore));
 }
 
 BOOST_AUTO_TEST_CASE(an_error_in_adding_a_message_adds_nothing) {
   Buffer output("before");
-  BOOST_TEST(append_framed(output, Lines(), "a\nb") == Error::kMalformedMessage);
+  BOOST_TEST(append_framed(output, LineCodec(), "a\nb") == Error::kMalformedMessage);
   BOOST_TEST(output.view() == "before");
-  BOOST_TEST(append_framed(output, LengthPrefixed({.limit = 2}), "abc") == Error::kMessageTooLong);
+  BOOST_TEST(append_framed(output, LengthPrefixedCodec({.limit = 2}), "abc") ==
+             Error::kMessageTooLong);
   BOOST_TEST(output.view() == "before");
 }
 

@@ -151,7 +151,7 @@ POLLARD_EACH_BACKEND(an_address_has_the_head_start_that_the_connector_was_given)
   Calling one(backend);
   StoppedClock clock(one.faults);
   one.names.know(kServer.host(), {Address(silent.listener.endpoint), Address(listener.endpoint)});
-  one.start({.head_start = 7s, .backoff = kQuick});
+  one.start({.connection_attempt_delay = 7s, .backoff = kQuick});
   run_until(one.loop, [&] { return one.faults.count(Call::kConnect) == 1; });
   clock.advance(7s - 1ns);
   run_until_idle(one.loop);
@@ -235,7 +235,7 @@ POLLARD_EACH_BACKEND(a_connector_may_outlive_its_loop_while_its_name_is_looked_u
   loop.reset();
   names.release();
   BOOST_TEST((connector.state() == Connector::State::kIdle));
-  BOOST_TEST(connector.start() == Error::kLoopGone);
+  BOOST_TEST(connector.start() == Error::kLoopClosed);
 }
 
 POLLARD_EACH_BACKEND(connectors_of_the_same_name_share_a_lookup) {
@@ -305,7 +305,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_client_talks_to_the_winner) {
   const SilentListener silent;
   const Listener listener = listen_on_loopback();
   Client one(backend);
-  one.options.connector.head_start = 1ms;
+  one.options.connector.connection_attempt_delay = 1ms;
   one.names.know("server.example", {Address(silent.listener.endpoint), Address(listener.endpoint)});
   one.connect();
   const Descriptor server = one.answer(listener);

@@ -113,7 +113,7 @@ POLLARD_EACH_BACKEND(race_from_a_port_releases_sockets_that_met_themselves) {
     run_until(loop, [&] { return result.has_value(); });
     BOOST_TEST_REQUIRE(result->failed.size() == 1U);
     BOOST_TEST(result->failed.front().error == Error::kSelfConnect);
-    BOOST_TEST(result->met_themselves.size() == (chosen ? 0U : 1U));
+    BOOST_TEST(result->self_connected.size() == (chosen ? 0U : 1U));
     BOOST_TEST(open_descriptors() == before + (chosen ? 0U : 1U));
   }
 }

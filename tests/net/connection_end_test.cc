@@ -97,7 +97,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(the_loop_can_be_asked_for_in_the_last_handlers_
   {
     Connected one(backend);
     one.handlers.on_disconnect = [&](const TcpConnectionPtr& it, const DisconnectReason& reason) {
-      told = reason.error == Error::kLoopGone;
+      told = reason.error == Error::kLoopClosed;
       it->loop().stop();
       it->add_close_callback([&] { called = true; });
       BOOST_TEST(!called, "on_disconnect is not over");
@@ -124,10 +124,10 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_turns_end_destroys_takes_its_connections
   std::uint64_t retired_in = 0;
   std::uint64_t ended_in = 0;
   one.connection->context() =
-      std::shared_ptr<void>(nullptr, [&](const void*) { ended_in = one.loop.stats().turns; });
+      std::shared_ptr<void>(nullptr, [&](const void*) { ended_in = one.loop.stats().iterations; });
   one.connection.reset();
   one.loop.post([&] {
-    retired_in = one.loop.stats().turns;
+    retired_in = one.loop.stats().iterations;
     one.loop.retire([owner = std::make_shared<Owner>(one.group)] {});
   });
   const Timer stop = one.loop.after(5ms, [&] { one.loop.stop(); });

@@ -109,10 +109,10 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(write_stall_begins_when_limits_are_set_while_ou
   one.open();
   BOOST_TEST(!one.connection->send(std::string(16U << 20U, 'x')));
   run_until_idle(one.loop);
-  one.connection->set_time_limits({.write_stall = 20ms});
+  one.connection->set_timeouts({.write_stall = 20ms});
   one.until_closed();
-  BOOST_TEST(
-      one.journal.has("disconnect timeout: " + make_error_code(Error::kWriteStallLimit).message()));
+  BOOST_TEST(one.journal.has("disconnect timeout: " +
+                             make_error_code(Error::kWriteStallTimeout).message()));
 }
 
 }  // namespace

@@ -233,9 +233,9 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_flood_leaves_the_others_their_turn) {
   });
   write_text(other.far.get(), "me too");
   one.until([&] { return heard == "me too" && timer && task; });
-  const std::uint64_t turns = one.loop.stats().turns;
+  const std::uint64_t turns = one.loop.stats().iterations;
   receives = 0;
-  one.until([&] { return one.loop.stats().turns >= turns + 100; });
+  one.until([&] { return one.loop.stats().iterations >= turns + 100; });
   BOOST_TEST(receives >= 50U, "the flood goes on, without another edge");
   BOOST_TEST(receives <= 1000U, "a turn has a budget");
   group->close_all({});

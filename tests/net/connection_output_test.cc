@@ -270,9 +270,9 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_sender_that_never_runs_dry_leaves_the_others_
     const Timer soon = one.loop.after(1ms, [&] { timer = true; });
     one.say("hello");
     one.until([&] { return one.journal.received == "hello" && timer; });
-    const std::uint64_t turns = one.loop.stats().turns;
+    const std::uint64_t turns = one.loop.stats().iterations;
     rounds = 0;
-    one.until([&] { return one.loop.stats().turns >= turns + 100; });
+    one.until([&] { return one.loop.stats().iterations >= turns + 100; });
     BOOST_TEST(rounds >= 50U);
     BOOST_TEST(rounds <= 500U);
     one.group->close_all({});

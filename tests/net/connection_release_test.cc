@@ -28,7 +28,7 @@ struct Ending {
               BOOST_TEST(!ended, "destroyed twice");
               ended = true;
               thread = std::this_thread::get_id();
-              if (loop != nullptr) turn = loop->stats().turns;
+              if (loop != nullptr) turn = loop->stats().iterations;
             }};
   }
 };
@@ -96,7 +96,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(chain_of_contexts_that_own_servers_ends_in_one_
   one.until([&] { return opened; });
   std::uint64_t ended_in = 0;
   one.loop.post([&] {
-    ended_in = one.loop.stats().turns;
+    ended_in = one.loop.stats().iterations;
     one.group->close_all({});
   });
   one.until([&] { return last.ended; });
@@ -109,7 +109,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(context_is_destroyed_in_loop_thread_when_worker
   Ending context;
   std::uint64_t closed_in = 0;
   one.connection->context() = context.witness(&one.loop);
-  one.connection->add_close_callback([&] { closed_in = one.loop.stats().turns; });
+  one.connection->add_close_callback([&] { closed_in = one.loop.stats().iterations; });
   one.end_peer();
   one.until_closed();
   BOOST_TEST(context.ended);

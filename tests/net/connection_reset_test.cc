@@ -67,7 +67,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(time_limit_with_waiting_output_ends_by_a_reset)
   Connected one(backend);
   one.open();
   queue_much(one);
-  one.connection->set_time_limits({.write_stall = 10ms});
+  one.connection->set_timeouts({.write_stall = 10ms});
   one.until_closed();
   BOOST_TEST(last_at_peer(one) == Meets::kError);
 }
@@ -139,7 +139,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(failure_with_more_output_than_fits_ends_by_a_re
   Connected one(backend);
   one.open();
   queue_much(one);
-  one.connection->fail(Error::kMalformedMessage);
+  one.connection->close_with_error(Error::kMalformedMessage);
   BOOST_TEST(last_at_peer(one) == Meets::kError);
 }
 
@@ -162,10 +162,12 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(each_end_that_loses_nothing_is_the_end_of_the_s
   expect_clean_end(backend, [](Connected& one) { one.connection->force_close(); });
   expect_clean_end(backend, [](Connected& one) { one.connection->shutdown(); });
   expect_clean_end(backend, [](Connected& one) { one.connection->force_close_after(1ms); });
-  expect_clean_end(backend, [](Connected& one) { one.connection->fail(Error::kMessageTooLong); });
+  expect_clean_end(
+      backend, [](Connected& one) { one.connection->close_with_error(Error::kMessageTooLong); });
   expect_clean_end(backend, [](Connected& one) { one.group->close_all({}); });
   expect_clean_end(backend, [](Connected& one) { one.say("throw"); });
-  expect_clean_end(backend, [](Connected& one) { one.connection->set_time_limits({.life = 1ms}); });
+  expect_clean_end(backend,
+                   [](Connected& one) { one.connection->set_timeouts({.max_lifetime = 1ms}); });
   expect_clean_end(backend, [](Connected& one) { one.end_peer(); });
 }
 
@@ -173,7 +175,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(last_word_of_a_failure_arrives_before_the_end_o
   Connected one(backend);
   one.open();
   static_cast<void>(one.connection->send("you broke it"));
-  one.connection->fail(Error::kMalformedMessage);
+  one.connection->close_with_error(Error::kMalformedMessage);
   BOOST_TEST(one.hear(12) == "you broke it");
   BOOST_TEST(last_at_peer(one) == Meets::kEnd);
 }

@@ -27,7 +27,7 @@ POLLARD_EACH_BACKEND(calls_of_the_loops_thread_assert_in_another_thread) {
   EXPECT_ABORT(it.unsent());
   EXPECT_ABORT(it.above_high_water());
   EXPECT_ABORT(it.buffer_memory());
-  EXPECT_ABORT(it.set_time_limits({.life = 1s}));
+  EXPECT_ABORT(it.set_timeouts({.max_lifetime = 1s}));
   EXPECT_ABORT(it.takes_input());
   EXPECT_ABORT(it.set_unfinished(1));
   EXPECT_ABORT(it.unfinished());

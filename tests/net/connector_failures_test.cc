@@ -299,8 +299,8 @@ POLLARD_EACH_REAL_BACKEND(connector_that_was_short_of_memory_connects_all_the_sa
                                     failure.error == std::errc::timed_out;  // of the silent one
                },
            .on_give_up = [&](std::error_code) { short_of_memory = false; }},
-          {.attempt_timeout = 20ms,
-           .head_start = 1ms,
+          {.connect_timeout = 20ms,
+           .connection_attempt_delay = 1ms,
            .backoff = {.initial = 1ms, .maximum = 1ms}});
       BOOST_TEST(!connector.start());
       const FailingAllocation failing(which);
@@ -336,7 +336,7 @@ POLLARD_EACH_BACKEND(connector_takes_extreme_times_to_give_up) {
   const Address target = refusing();
   for (const Duration extreme : kExtremes) {
     Attempts one(backend);
-    one.start(target, {.backoff = kQuick, .give_up_after = extreme});
+    one.start(target, {.backoff = kQuick, .total_timeout = extreme});
     if (extreme == Duration::max()) {
       one.until_failed(3);
     } else {
@@ -367,9 +367,9 @@ POLLARD_EACH_BACKEND(connector_takes_extreme_limits_of_an_attempt) {
              {Address(silent.listener.endpoint), Address(silent_too.listener.endpoint)});
   for (const Duration extreme : kExtremes) {
     Attempts one(backend);
-    one.start("server.example:80", {.attempt_timeout = extreme,
+    one.start("server.example:80", {.connect_timeout = extreme,
                                     .resolve_timeout = Duration::max(),
-                                    .head_start = extreme,
+                                    .connection_attempt_delay = extreme,
                                     .backoff = kSlow});
     if (extreme == Duration::max()) {
       run_until(one.loop, [&] { return one.connector->state() == State::kConnecting; });

@@ -117,7 +117,7 @@ POLLARD_EACH_BACKEND(a_connector_waits_for_its_server_to_appear) {
 POLLARD_EACH_BACKEND(silence_is_a_failure_after_a_time) {
   const SilentListener silent;
   Connecting one(backend, Address(silent.listener.endpoint),
-                 {.attempt_timeout = 20ms, .backoff = kQuick, .max_attempts = 2});
+                 {.connect_timeout = 20ms, .backoff = kQuick, .max_attempts = 2});
   const MonotonicTime start = platform::monotonic_now();
   one.start();
   one.until_given_up();
@@ -130,7 +130,7 @@ POLLARD_EACH_BACKEND(silence_is_a_failure_after_a_time) {
 POLLARD_EACH_BACKEND(no_attempt_begins_after_the_time_to_give_up) {
   Faults faults;
   StoppedClock clock(faults);
-  Connecting one(backend, refusing(), {.backoff = kQuick, .give_up_after = 30ms});
+  Connecting one(backend, refusing(), {.backoff = kQuick, .total_timeout = 30ms});
   one.start();
   Duration passed{};
   for (std::size_t attempts = 1; !one.gave_up; ++attempts) {
@@ -284,7 +284,7 @@ POLLARD_EACH_BACKEND(a_connector_may_outlive_its_loop_in_any_state) {
     }
     loop.reset();
     connector.cancel();
-    BOOST_TEST(connector.start() == Error::kLoopGone);
+    BOOST_TEST(connector.start() == Error::kLoopClosed);
   }
 }
 

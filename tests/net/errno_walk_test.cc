@@ -79,7 +79,7 @@ class Scene {
     const Address where = server_.address();
     TcpClientOptions options;
     options.reconnect = true;
-    options.lasting = 1ms;
+    options.backoff_reset_after = 1ms;
     options.connector.backoff = {.initial = 2ms, .maximum = 4ms};
     options.connection.trigger = choice_of(backend);
     witness_.emplace(loop_, where, client_handlers(witness), options_like(options));
@@ -151,7 +151,7 @@ class Scene {
  private:
   static TcpClientOptions options_like(const TcpClientOptions& options) {
     return {.reconnect = options.reconnect,
-            .lasting = options.lasting,
+            .backoff_reset_after = options.backoff_reset_after,
             .connector = {.backoff = options.connector.backoff, .seed = 1},
             .connection = options.connection};
   }
@@ -313,8 +313,8 @@ void walk_one(const BackendCase& backend, const Walked& walked, int error, std::
     const bool goes_on = kind == FailureKind::kTransient || kind == FailureKind::kShortage;
     if (goes_on) BOOST_TEST(scene.witness.ends == 0U);
     // With EMFILE a server turns a connection away, so that its peer knows.
-    const bool turned_away = walked.operation == Operation::kAccept && error == EMFILE;
-    if (goes_on && walked.operation != Operation::kConnect && !turned_away) {
+    const bool rejected_no_descriptors = walked.operation == Operation::kAccept && error == EMFILE;
+    if (goes_on && walked.operation != Operation::kConnect && !rejected_no_descriptors) {
       BOOST_TEST(scene.subject.ends == 0U);
     }
     const bool has_other_way = error == EPERM || error == EACCES;  // accept(2) behind accept4(2)

@@ -78,7 +78,7 @@ POLLARD_EACH_BACKEND(loops_take_every_duration_in_their_options) {
     int slow = 0;
     EventLoop loop({.poller = backend,
                     .busy_poll = std::max(extreme, Duration::zero()),
-                    .slow_turn = {.limit = extreme, .callback = [&](Duration) { ++slow; }}});
+                    .slow_iteration = {.limit = extreme, .callback = [&](Duration) { ++slow; }}});
     const Timer timer = loop.after(1ms, [&] { loop.stop(); });
     loop.run();
     BOOST_TEST((slow > 0) == (extreme < 1s));
@@ -86,22 +86,22 @@ POLLARD_EACH_BACKEND(loops_take_every_duration_in_their_options) {
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(connections_take_every_time_limit) {
-  for (Duration TimeLimits::*const limit :
-       {&TimeLimits::first_byte, &TimeLimits::read_idle, &TimeLimits::write_idle,
-        &TimeLimits::write_stall, &TimeLimits::idle, &TimeLimits::life}) {
+  for (Duration Timeouts::*const limit :
+       {&Timeouts::first_byte, &Timeouts::read_idle, &Timeouts::write_idle, &Timeouts::write_stall,
+        &Timeouts::idle, &Timeouts::max_lifetime}) {
     for (const Duration extreme : kExtremes) {
       Connected one(backend);
-      one.options.time_limits.*limit = extreme;
+      one.options.timeouts.*limit = extreme;
       one.open();
       one.say("x");
       for (int turn = 0; turn < 3; ++turn) static_cast<void>(one.loop.run_once(1ms));
       if (extreme == Duration::max() || extreme <= Duration::zero()) {
         BOOST_TEST(one.connection->connected());
       }
-      TimeLimits both;
+      Timeouts both;
       both.*limit = extreme;
-      both.life = Duration::max();
-      if (one.connection->connected()) one.connection->set_time_limits(both);
+      both.max_lifetime = Duration::max();
+      if (one.connection->connected()) one.connection->set_timeouts(both);
       static_cast<void>(one.loop.run_once(Duration::zero()));
     }
   }

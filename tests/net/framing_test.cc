@@ -45,7 +45,7 @@ std::string ends_with_error(Error error) {
 POLLARD_EACH_BACKEND_AND_TRIGGER(messages_in_pieces_arrive_whole) {
   Connected one(backend);
   Told told;
-  one.handlers.on_message = framed(LengthPrefixed({.bytes = 2}), told.take());
+  one.handlers.on_message = framed(LengthPrefixedCodec({.bytes = 2}), told.take());
   one.open();
   const std::string stream("\0\5hello\0\0\0\3you", 14);
   for (const char& byte : stream) {
@@ -83,10 +83,10 @@ void expect_whole(const BackendCase& backend, const Codec& codec,
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(messages_of_every_codec_arrive_whole_however_they_were_cut) {
-  expect_whole(backend, LengthPrefixed({.bytes = 2}), {"one", "", "three"});
-  expect_whole(backend, Lines(), {"one", "", "three"});
-  expect_whole(backend, Delimited("--"), {"one", "", "-three"});
-  expect_whole(backend, FixedSize(4), {"one.", "two.", "four"});
+  expect_whole(backend, LengthPrefixedCodec({.bytes = 2}), {"one", "", "three"});
+  expect_whole(backend, LineCodec(), {"one", "", "three"});
+  expect_whole(backend, DelimitedCodec("--"), {"one", "", "-three"});
+  expect_whole(backend, FixedSizeCodec(4), {"one.", "two.", "four"});
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_codec_of_any_kind_tells_of_what_is_cut_off) {
@@ -99,20 +99,21 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_codec_of_any_kind_tells_of_what_is_cut_off) {
     one.end_peer();
     one.until_closed();
     BOOST_TEST(text_of(told.messages) == "[whole]");
-    BOOST_TEST(one.journal.text() == "connect, " + ends_with_error(Error::kMessageCutOff));
+    BOOST_TEST(one.journal.text() == "connect, " + ends_with_error(Error::kTruncatedMessage));
   };
-  expect_cut_off(Delimited("--"), "whole--half-");
-  expect_cut_off(FixedSize(5), "wholehalf");
+  expect_cut_off(DelimitedCodec("--"), "whole--half-");
+  expect_cut_off(FixedSizeCodec(5), "wholehalf");
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(many_messages_in_one_read_arrive_one_by_one) {
   Connected one(backend);
   std::size_t count = 0;
   bool in_order = true;
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr&, std::string_view line) {
-    in_order = in_order && line == std::to_string(count);
-    ++count;
-  });
+  one.handlers.on_message =
+      framed(LineCodec(), [&](const TcpConnectionPtr&, std::string_view line) {
+        in_order = in_order && line == std::to_string(count);
+        ++count;
+      });
   one.open();
   std::string stream;
   for (int i = 0; i < 30'000; ++i) stream += std::to_string(i) + "\r\n";
@@ -125,12 +126,12 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_framed_message_may_be_larger_than_the_receive
   for (const std::size_t size : {40'000U, 600'000U, 3'000'000U}) {
     Connected one(backend);
     Told told;
-    one.handlers.on_message = framed(LengthPrefixed(), told.take());
+    one.handlers.on_message = framed(LengthPrefixedCodec(), told.take());
     one.open();
     const std::string body = pattern(size);
     Buffer stream;
     for (int i = 0; i < 3; ++i) {
-      BOOST_TEST(append_framed(stream, LengthPrefixed(), body) == std::error_code());
+      BOOST_TEST(append_framed(stream, LengthPrefixedCodec(), body) == std::error_code());
     }
     one.say(stream.view());
     one.until([&] { return told.messages.size() == 3; });
@@ -144,8 +145,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_is_a_view_of_the_input) {
   Connected one(backend);
   const char* place = nullptr;
   const char* input_place = nullptr;
-  auto inner =
-      framed(Lines(), [&](const TcpConnectionPtr&, std::string_view line) { place = line.data(); });
+  auto inner = framed(LineCodec(),
+                      [&](const TcpConnectionPtr&, std::string_view line) { place = line.data(); });
   one.handlers.on_message = [&](const TcpConnectionPtr& connection, Buffer& input) {
     input_place = input.view().data();
     inner(connection, input);
@@ -160,9 +161,11 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_is_a_view_of_the_input) {
 struct CountingLines {
   [[nodiscard]] Frame decode(std::string_view input, std::size_t examined) const {
     *looked_at += input.size() - examined;
-    return Lines().decode(input, examined);
+    return LineCodec().decode(input, examined);
   }
-  [[nodiscard]] Envelope envelope(std::string_view line) const { return Lines().envelope(line); }
+  [[nodiscard]] Envelope envelope(std::string_view line) const {
+    return LineCodec().envelope(line);
+  }
 
   std::size_t* looked_at;
 };
@@ -187,10 +190,11 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_line_that_comes_byte_by_byte_is_searched_once
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_closes_gets_no_further_message) {
   Connected one(backend);
   Told told;
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view line) {
-    told.messages.emplace_back(line);
-    if (line == "2") it->force_close();
-  });
+  one.handlers.on_message =
+      framed(LineCodec(), [&](const TcpConnectionPtr& it, std::string_view line) {
+        told.messages.emplace_back(line);
+        if (line == "2") it->force_close();
+      });
   one.open();
   write_text(one.peer.get(), "1\n2\n3\n4\n");
   one.until_closed();
@@ -206,7 +210,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_may_end_all_and_read_its_message_on) 
     std::size_t calls = 0;
     bool same = false;
     one.handlers.on_message =
-        framed(LengthPrefixed(), [&](const TcpConnectionPtr&, std::string_view message) {
+        framed(LengthPrefixedCodec(), [&](const TcpConnectionPtr&, std::string_view message) {
           ++calls;
           one.group->close_all({});
           same = message == body;
@@ -214,7 +218,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_may_end_all_and_read_its_message_on) 
     one.open();
     Buffer stream;
     for (int i = 0; i < 2; ++i) {
-      BOOST_TEST(append_framed(stream, LengthPrefixed(), body) == std::error_code());
+      BOOST_TEST(append_framed(stream, LengthPrefixedCodec(), body) == std::error_code());
     }
     std::string_view rest = stream.view();
     one.until([&] {
@@ -232,11 +236,11 @@ POLLARD_EACH_BACKEND(a_handler_may_destroy_its_server) {
   std::string heard;
   server = std::make_unique<TcpServer>(
       loop, Address::loopback(0),
-      ConnectionHandlers{.on_message =
-                             framed(Lines(), [&](const TcpConnectionPtr&, std::string_view line) {
-                               server.reset();
-                               heard += line;
-                             })});
+      ConnectionHandlers{
+          .on_message = framed(LineCodec(), [&](const TcpConnectionPtr&, std::string_view line) {
+            server.reset();
+            heard += line;
+          })});
   server->start();
   const Descriptor peer = connect_to(server->address());
   write_text(peer.get(), "first\nsecond\nthird\n");
@@ -248,10 +252,11 @@ POLLARD_EACH_BACKEND(a_handler_may_destroy_its_server) {
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_throws_gets_no_further_message) {
   Connected one(backend);
   Told told;
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr&, std::string_view line) {
-    told.messages.emplace_back(line);
-    if (line == "2") throw std::runtime_error("no");
-  });
+  one.handlers.on_message =
+      framed(LineCodec(), [&](const TcpConnectionPtr&, std::string_view line) {
+        told.messages.emplace_back(line);
+        if (line == "2") throw std::runtime_error("no");
+      });
   one.open();
   write_text(one.peer.get(), "1\n2\n3\n");
   one.until_closed();
@@ -262,10 +267,11 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_throws_gets_no_further_message) 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_pauses_gets_the_rest_when_it_resumes) {
   Connected one(backend);
   Told told;
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view line) {
-    told.messages.emplace_back(line);
-    it->pause_reading();
-  });
+  one.handlers.on_message =
+      framed(LineCodec(), [&](const TcpConnectionPtr& it, std::string_view line) {
+        told.messages.emplace_back(line);
+        it->pause_reading();
+      });
   one.open();
   write_text(one.peer.get(), "1\n2\n3\nhalf");
   one.end_peer();
@@ -276,17 +282,18 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_pauses_gets_the_rest_when_it_res
   }
   one.until_closed();
   BOOST_TEST(text_of(told.messages) == "[1][2][3]");
-  BOOST_TEST(one.journal.text() == "connect, " + ends_with_error(Error::kMessageCutOff));
+  BOOST_TEST(one.journal.text() == "connect, " + ends_with_error(Error::kTruncatedMessage));
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_pauses_and_resumes_goes_on_at_once) {
   Connected one(backend);
   Told told;
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view line) {
-    told.messages.emplace_back(line);
-    it->pause_reading();
-    it->resume_reading();
-  });
+  one.handlers.on_message =
+      framed(LineCodec(), [&](const TcpConnectionPtr& it, std::string_view line) {
+        told.messages.emplace_back(line);
+        it->pause_reading();
+        it->resume_reading();
+      });
   one.open();
   write_text(one.peer.get(), "1\n2\n3\n");
   one.until([&] { return told.messages.size() == 3; });
@@ -304,7 +311,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_full_output_stops_the_messages_of_an_input) {
   const std::string answer = pattern(64U << 10U);
   std::uint64_t most = 0;
   std::size_t answered = 0;
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view) {
+  one.handlers.on_message = framed(LineCodec(), [&](const TcpConnectionPtr& it, std::string_view) {
     it->send(answer);
     most = std::max(most, it->unsent());
     ++answered;
@@ -329,7 +336,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_peer_that_takes_all_gets_all_answers_of_an_in
   one.options.pause_reading_when_full = true;
   one.options.high_water = 1000;  // exceeded by each answer, but not for long
   std::size_t answered = 0;
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view) {
+  one.handlers.on_message = framed(LineCodec(), [&](const TcpConnectionPtr& it, std::string_view) {
     it->send(pattern(2000));
     ++answered;
   });
@@ -346,8 +353,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_flood_of_questions_is_read_no_faster_than_it_
   one.options.high_water = 1000;
   one.options.input_limit = 600U << 10U;  // a little more than one read
   const std::string question = std::string(1999, '?') + '\n';
-  one.handlers.on_message =
-      framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view) { it->send(question); });
+  one.handlers.on_message = framed(
+      LineCodec(), [&](const TcpConnectionPtr& it, std::string_view) { it->send(question); });
   one.open();
   constexpr std::size_t kQuestions = 1000;
   std::string stream;
@@ -368,7 +375,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(an_end_between_messages_is_in_good_order) {
   for (const std::string_view stream : {"", "1\n", "1\n2\r\n"}) {
     Connected one(backend);
     Told told;
-    one.handlers.on_message = framed(Lines(), told.take());
+    one.handlers.on_message = framed(LineCodec(), told.take());
     one.open();
     one.say(stream);
     one.end_peer();
@@ -381,22 +388,23 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(an_end_in_the_middle_of_a_message_is_told) {
   for (const std::string_view rest : {"h", "half", "\r"}) {
     Connected one(backend);
     Told told;
-    one.handlers.on_message = framed(Lines(), told.take());
+    one.handlers.on_message = framed(LineCodec(), told.take());
     one.open();
     one.say("whole\n");
     one.say(rest);
     one.end_peer();
     one.until_closed();
     BOOST_TEST(text_of(told.messages) == "[whole]");
-    BOOST_TEST(one.journal.text() == "connect, " + ends_with_error(Error::kMessageCutOff));
+    BOOST_TEST(one.journal.text() == "connect, " + ends_with_error(Error::kTruncatedMessage));
   }
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(answers_still_leave_when_the_next_message_is_cut_off) {
   Connected one(backend);
-  one.handlers.on_message = framed(Lines(), [](const TcpConnectionPtr& it, std::string_view line) {
-    send_framed(*it, Lines(), "heard " + std::string(line));
-  });
+  one.handlers.on_message =
+      framed(LineCodec(), [](const TcpConnectionPtr& it, std::string_view line) {
+        send_framed(*it, LineCodec(), "heard " + std::string(line));
+      });
   one.handlers.on_peer_end = [&](const TcpConnectionPtr& it) {
     one.journal.note("peer end");
     it->send("bye");
@@ -407,13 +415,14 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(answers_still_leave_when_the_next_message_is_cu
   one.end_peer();
   BOOST_TEST(one.hear_to_the_end() == "heard 1\nbye");
   one.until_closed();
-  BOOST_TEST(one.journal.text() == "connect, peer end, " + ends_with_error(Error::kMessageCutOff));
+  BOOST_TEST(one.journal.text() ==
+             "connect, peer end, " + ends_with_error(Error::kTruncatedMessage));
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_that_is_too_long_ends_the_connection_with_that_reason) {
   Connected one(backend);
   Told told;
-  one.handlers.on_message = framed(LengthPrefixed({.bytes = 1, .limit = 3}), told.take());
+  one.handlers.on_message = framed(LengthPrefixedCodec({.bytes = 1, .limit = 3}), told.take());
   one.open();
   one.say("\3abc\4");
   one.until_closed();
@@ -423,7 +432,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_that_is_too_long_ends_the_connection_
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_malformed_message_ends_the_connection_after_what_was_sent) {
   Connected one(backend);
-  const LengthPrefixed codec({.bytes = 1, .includes_itself = true});
+  const LengthPrefixedCodec codec({.bytes = 1, .includes_itself = true});
   one.handlers.on_message = framed(
       codec,
       [codec](const TcpConnectionPtr& it, std::string_view message) {
@@ -444,8 +453,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_malformed_message_ends_the_connection_after_w
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_connection_may_be_failed_from_anywhere_once) {
   const auto why = std::make_error_code(std::errc::protocol_error);
   const auto fail = [&](const TcpConnectionPtr& it, bool by_other_thread) {
-    if (by_other_thread) return std::thread([&] { it->fail(why); }).join();
-    it->fail(why);
+    if (by_other_thread) return std::thread([&] { it->close_with_error(why); }).join();
+    it->close_with_error(why);
   };
   for (const bool by_other_thread : {false, true}) {
     Connected one(backend);
@@ -468,7 +477,7 @@ POLLARD_EACH_BACKEND(framed_messages_of_many_threads_stay_whole) {
   constexpr int kEach = 200;
   Connected one({.poller = backend});
   one.open();
-  const LengthPrefixed codec;
+  const LengthPrefixedCodec codec;
   std::atomic<int> refusals{0};
   std::vector<std::thread> threads;
   for (int number = 0; number < kThreads; ++number) {
@@ -507,13 +516,14 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(framed_messages_of_a_handler_leave_in_order_and
   Faults faults;
   Connected one(backend);
   give_room(one.near.get());
-  const LengthPrefixed codec({.bytes = 2});
+  const LengthPrefixedCodec codec({.bytes = 2});
   const std::string large = pattern(20'000);
-  one.handlers.on_message = framed(Lines(), [&](const TcpConnectionPtr& it, std::string_view line) {
-    send_framed(*it, codec, line);
-    send_framed(*it, codec, std::string(large));
-    send_framed(*it, codec, "text");
-  });
+  one.handlers.on_message =
+      framed(LineCodec(), [&](const TcpConnectionPtr& it, std::string_view line) {
+        send_framed(*it, codec, line);
+        send_framed(*it, codec, std::string(large));
+        send_framed(*it, codec, "text");
+      });
   one.open();
   one.say("line\n");
   Buffer expected;
@@ -528,19 +538,19 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(framed_messages_of_a_handler_leave_in_order_and
 POLLARD_EACH_BACKEND_AND_TRIGGER(what_the_codec_cannot_say_is_not_sent) {
   Connected one(backend);
   one.open();
-  const LengthPrefixed codec({.bytes = 1});
+  const LengthPrefixedCodec codec({.bytes = 1});
   BOOST_TEST(send_framed(*one.connection, codec, std::string(256, 'x')) == Error::kMessageTooLong);
-  BOOST_TEST(send_framed(*one.connection, Lines(), "a\nb") == Error::kMalformedMessage);
-  BOOST_TEST(send_framed(*one.connection, Lines(), "fine") == std::error_code());
+  BOOST_TEST(send_framed(*one.connection, LineCodec(), "a\nb") == Error::kMalformedMessage);
+  BOOST_TEST(send_framed(*one.connection, LineCodec(), "fine") == std::error_code());
   BOOST_TEST(one.hear(5) == "fine\n");
   one.connection->force_close();
-  BOOST_TEST(send_framed(*one.connection, Lines(), "late") == Error::kNotConnected);
+  BOOST_TEST(send_framed(*one.connection, LineCodec(), "late") == Error::kNotConnected);
   one.until_closed();
 }
 
 POLLARD_EACH_BACKEND(a_client_and_a_server_speak_in_messages) {
   EventLoop loop({.poller = backend});
-  const LengthPrefixed codec({.bytes = 8, .order = std::endian::little});
+  const LengthPrefixedCodec codec({.bytes = 8, .order = std::endian::little});
   TcpServer server(
       loop, Address::loopback(0),
       {.on_message = framed(codec, [codec](const TcpConnectionPtr& it, std::string_view message) {

@@ -32,11 +32,11 @@ BOOST_AUTO_TEST_CASE(an_address_is_a_literal) {
     BOOST_TEST(literal.is_literal(), text);
     BOOST_TEST((literal.address() == Address::parse(text)));
     BOOST_TEST(literal.to_string() == text);
-    BOOST_TEST(literal.is_every_interface() == ("*:80"sv == text));
+    BOOST_TEST(literal.is_wildcard() == ("*:80"sv == text));
   }
   const HostPort converted = Address::loopback(80);
   BOOST_TEST((converted == HostPort("127.0.0.1:80"s)));
-  BOOST_TEST(!HostPort(Address::any(80)).is_every_interface());
+  BOOST_TEST(!HostPort(Address::any(80)).is_wildcard());
 }
 
 BOOST_AUTO_TEST_CASE(what_is_written_is_read_again) {

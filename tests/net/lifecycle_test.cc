@@ -110,7 +110,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_client_may_be_destroyed_in_each_handler_of_it
         const Listener listener = listen_on_loopback();
         std::unique_ptr<TcpClient> client;
         std::size_t destroyed = 0;
-        TcpClientOptions options{.reconnect = reconnect, .lasting = 0s};
+        TcpClientOptions options{.reconnect = reconnect, .backoff_reset_after = 0s};
         options.connection = with_low_marks(backend);
         options.connector.backoff.initial = 0s;
         client = std::make_unique<TcpClient>(loop, Address(listener.endpoint),
@@ -238,7 +238,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_loop_may_end_before_its_client) {
     if (connected) one.until_connected();
     one.loop.reset();
     BOOST_TEST(one.journal.text() == (connected ? "connect, disconnect error: " +
-                                                      make_error_code(Error::kLoopGone).message()
+                                                      make_error_code(Error::kLoopClosed).message()
                                                 : ""));
     BOOST_TEST((one.client->state() == TcpClient::State::kIdle || !connected));
     BOOST_TEST(one.client->connection() == nullptr);

@@ -89,7 +89,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER_UNLESS(each_loop_that_listens_by_itself_does_so
                                         why_no_balancing) {
   Serving one(backend);
   one.options.threads = 2;
-  one.options.balance = Balance::kKernel;
+  one.options.balance = LoadBalancing::kKernel;
   one.names.know(kHost, {Address::loopback(0), Address::loopback_ipv6(0)});
   one.server.emplace(one.loop, "here.example:0", ConnectionHandlers{}, std::move(one.options));
   one.server->start();

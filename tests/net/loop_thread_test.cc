@@ -100,7 +100,7 @@ POLLARD_EACH_BACKEND(a_loop_that_stops_as_soon_as_it_starts_is_gone_for_who_wait
     try {
       thread.run_and_wait([](EventLoop&) {});  // unless it was in time for the last turn
     } catch (const std::system_error& error) {
-      BOOST_TEST((error.code() == Error::kLoopGone));
+      BOOST_TEST((error.code() == Error::kLoopClosed));
     }
   }
 }
@@ -111,7 +111,7 @@ POLLARD_EACH_BACKEND(a_loop_that_a_handle_stopped_is_gone_for_who_waits) {
   while (thread.handle().alive()) std::this_thread::yield();
   BOOST_CHECK_EXCEPTION(
       thread.run_and_wait([](EventLoop&) {}), std::system_error,
-      [](const std::system_error& error) { return error.code() == Error::kLoopGone; });
+      [](const std::system_error& error) { return error.code() == Error::kLoopClosed; });
 }
 
 POLLARD_EACH_BACKEND(a_thread_does_not_wait_for_itself) {

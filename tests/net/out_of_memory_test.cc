@@ -45,7 +45,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_connection_that_is_short_of_memory_goes_
                          connection->send("end");
                        },
                    .on_disconnect = [&](const auto&, const auto&) { ++disconnects; }};
-    it.options.time_limits = {.idle = 1h};
+    it.options.timeouts = {.idle = 1h};
     it.open();
     it.connection.reset();
     static_cast<void>(write_some(it.peer.get(), "a long beginning of "));
@@ -153,7 +153,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(a_worker_that_was_short_of_memory_loses_no
     service.options.workers.workers = 1;
     service.handlers.on_request = [&](RequestConnection& connection) {
       failing.emplace(which);
-      if (const auto line = connection.reader().until("\n")) connection.writer().append(*line);
+      if (const auto line = connection.reader().read_until("\n")) connection.writer().append(*line);
       connection.add_close_callback([] {});
     };
     service.handlers.on_disconnect = [&](RequestConnection&, const DisconnectReason&) {

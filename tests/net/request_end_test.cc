@@ -52,7 +52,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_handler_left_comes_a_last_time_when_no_m
   service.handlers.on_request = [&](RequestConnection& connection) {
     RequestReader& reader = connection.reader();
     if (reader.ended()) {
-      service.notes.add("the end of " + std::string(reader.all()));
+      service.notes.add("the end of " + std::string(reader.read_all()));
     } else {
       service.notes.add("too little");
     }
@@ -106,7 +106,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(what_came_before_a_reset_is_handled) {
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_close_by_us_lets_answers_leave_and_handles_no_more_requests) {
   Service service(backend);
   service.handlers.on_request = [&](RequestConnection& connection) {
-    const auto line = connection.reader().until("\n");
+    const auto line = connection.reader().read_until("\n");
     service.notes.add("request " + std::string(*line));
     connection.writer().append("bye\n");
     connection.close();
@@ -128,7 +128,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(another_threads_close_stops_requests_that_have_
     RequestConnectionPtr kept;
     Gate gate;
     service.handlers.on_request = [&](RequestConnection& connection) {
-      const auto line = connection.reader().until("\n");
+      const auto line = connection.reader().read_until("\n");
       service.notes.add("request " + std::string(*line));
       connection.writer().append(*line);
       kept = connection.shared_from_this();
@@ -155,7 +155,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(who_closed_first_is_decided_once) {
   Gate ended;
   std::vector<std::string> told;
   service.handlers.on_request = [&](RequestConnection& connection) {
-    const auto order = connection.reader().until("\n");
+    const auto order = connection.reader().read_until("\n");
     if (*order == "we") {
       connection.close();
       closed.pass();
@@ -194,7 +194,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(another_threads_close_wakes_a_handler_that_wait
     kept = connection.shared_from_this();
     waiting.open();
     waiting.pass();
-    const ReadResult nothing = connection.reader().next(1, 10s);
+    const ReadResult nothing = connection.reader().read(1, 10s);
     service.notes.add(std::string(to_string(nothing.result)));
     connection.writer().append("goodbye");  // what a running handler writes leaves, too
   };
@@ -202,7 +202,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(another_threads_close_wakes_a_handler_that_wait
   const Descriptor peer = service.connect();
   service.until_reached(waiting);
   kept->close();
-  BOOST_TEST((kept->closed_by() == ClosedBy::kUs));
+  BOOST_TEST((kept->closed_by() == ClosedBy::kLocal));
   BOOST_TEST(service.hear_to_the_end(peer) == "goodbye");
   BOOST_TEST(kept->send("too late") == Error::kNotConnected);
   end_sending(peer.get());
@@ -249,10 +249,10 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_long_handler_learns_that_nobody_waits_for_it)
   Service service(backend);
   Gate gate;
   service.handlers.on_request = [&](RequestConnection& connection) {
-    static_cast<void>(connection.reader().all());
-    service.notes.add(connection.abandoned() ? "abandoned" : "wanted");
+    static_cast<void>(connection.reader().read_all());
+    service.notes.add(connection.cancelled() ? "abandoned" : "wanted");
     gate.pass();
-    service.notes.add(connection.abandoned() ? "abandoned" : "wanted");
+    service.notes.add(connection.cancelled() ? "abandoned" : "wanted");
   };
   service.start();
   Descriptor peer = service.connect();
@@ -300,7 +300,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(handlers_are_replaced_while_the_connection_live
     kept = connection.shared_from_this();
   };
   service.handlers.on_request = [&](RequestConnection& connection) {
-    static_cast<void>(connection.reader().next(1));
+    static_cast<void>(connection.reader().read(1));
     gate.pass();
     service.notes.add("old");
   };
@@ -309,11 +309,11 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(handlers_are_replaced_while_the_connection_live
   write_text(peer.get(), "12");
   service.until_reached(gate);
   kept->set_on_request([&](RequestConnection& connection) {
-    static_cast<void>(connection.reader().next(1));
+    static_cast<void>(connection.reader().read(1));
     service.notes.add("new");
     // Its own successor, while it runs.
     connection.set_on_request([&](RequestConnection& again) {
-      static_cast<void>(again.reader().next(1));
+      static_cast<void>(again.reader().read(1));
       service.notes.add("newest");
     });
   });
@@ -413,7 +413,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_stop_tells_everybody_and_waits_for_handlers) 
     gate.open();
     service.handlers.on_request = [&](RequestConnection& connection) {
       gate.pass();
-      service.notes.add(std::string(to_string(connection.reader().next(10, 20s).result)));
+      service.notes.add(std::string(to_string(connection.reader().read(10, 20s).result)));
     };
     service.start();
     std::vector<Descriptor> peers;
@@ -504,8 +504,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_graceful_stop_wakes_who_waits_for_input_and_e
   gate.open();
   service.handlers.on_request = [&](RequestConnection& connection) {
     gate.pass();
-    service.notes.add(std::string(to_string(connection.reader().next(100, 20s).result)));
-    static_cast<void>(connection.reader().all());
+    service.notes.add(std::string(to_string(connection.reader().read(100, 20s).result)));
+    static_cast<void>(connection.reader().read_all());
   };
   service.start();
   const Descriptor peer = service.connect();
@@ -555,7 +555,7 @@ POLLARD_EACH_BACKEND(a_graceful_stop_of_an_idle_server_is_done) {
 POLLARD_EACH_BACKEND(a_handler_stops_its_server_by_a_task_and_not_by_itself) {
   Service service({.poller = backend});
   service.handlers.on_request = [&](RequestConnection& connection) {
-    static_cast<void>(connection.reader().all());
+    static_cast<void>(connection.reader().read_all());
     connection.loop_handle().post([&server = service.server] { server.reset(); });
   };
   service.start();
@@ -580,7 +580,7 @@ POLLARD_EACH_BACKEND(a_connection_outlives_its_server_and_answers_any_thread) {
     const Descriptor peer = service.connect();
     service.until([&] { return service.server->stats().workers.completed == 1; });
   }
-  BOOST_TEST((kept->closed_by() == ClosedBy::kUs));
+  BOOST_TEST((kept->closed_by() == ClosedBy::kLocal));
   BOOST_TEST(kept->send("text") == Error::kNotConnected);
   kept->close();
   kept->force_close();

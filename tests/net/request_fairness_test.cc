@@ -22,7 +22,7 @@ constexpr std::string_view kAnswer = "answer\n";
 using Work = std::function<void()>;
 
 OnRequest handle_frames(Work work) {
-  return framed_requests(Lines(), [work](RequestConnection& connection, std::string_view) {
+  return framed_requests(LineCodec(), [work](RequestConnection& connection, std::string_view) {
     work();
     connection.writer().append(kAnswer);
   });
@@ -30,7 +30,7 @@ OnRequest handle_frames(Work work) {
 
 OnRequest handle_lines(Work work) {
   return [work](RequestConnection& connection) {
-    while (const auto line = connection.reader().until("\n")) {
+    while (const auto line = connection.reader().read_until("\n")) {
       work();
       connection.writer().append(kAnswer);
     }
@@ -39,7 +39,7 @@ OnRequest handle_lines(Work work) {
 
 OnRequest handle_records(Work work) {
   return [work](RequestConnection& connection) {
-    while (const auto record = connection.reader().next(kQuestion.size())) {
+    while (const auto record = connection.reader().read(kQuestion.size())) {
       work();
       connection.writer().append(kAnswer);
     }
@@ -57,7 +57,7 @@ OnRequest handle_skipped(Work work) {
 
 OnRequest handle_what_it_awaits(Work work) {
   return [work](RequestConnection& connection) {
-    while (const ReadResult line = connection.reader().until("\n", 20s)) {
+    while (const ReadResult line = connection.reader().read_until("\n", 20s)) {
       work();
       connection.writer().append(kAnswer);
     }
@@ -66,7 +66,7 @@ OnRequest handle_what_it_awaits(Work work) {
 
 OnRequest handle_records_it_awaits(Work work) {
   return [work](RequestConnection& connection) {
-    while (const ReadResult record = connection.reader().next(kQuestion.size(), 20s)) {
+    while (const ReadResult record = connection.reader().read(kQuestion.size(), 20s)) {
       work();
       connection.writer().append(kAnswer);
     }
@@ -177,8 +177,8 @@ POLLARD_EACH_BACKEND(handler_that_has_to_yield_hears_of_the_end_in_its_last_call
   service.handlers.on_request = [&](RequestConnection& connection) {
     gate.pass();
     RequestReader& reader = connection.reader();
-    while (const auto line = reader.until("\n")) service.notes.add(std::string(*line));
-    if (reader.ended()) service.notes.add("the end of " + std::string(reader.all()));
+    while (const auto line = reader.read_until("\n")) service.notes.add(std::string(*line));
+    if (reader.ended()) service.notes.add("the end of " + std::string(reader.read_all()));
   };
   service.start();
   const Descriptor peer = service.connect();
@@ -195,7 +195,7 @@ POLLARD_EACH_BACKEND(on_disconnect_reads_all_that_is_left) {
   service.options.time_slice = Duration::zero();
   service.handlers.on_request = [](RequestConnection&) {};
   service.handlers.on_disconnect = [&](RequestConnection& connection, const DisconnectReason&) {
-    while (const auto line = connection.reader().until("\n")) {
+    while (const auto line = connection.reader().read_until("\n")) {
       service.notes.add(std::string(*line));
     }
   };
@@ -268,7 +268,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(input_limit_holds_for_what_a_peer_sent_before_i
   service.handlers.on_request = [&](RequestConnection& connection) {
     kept = connection.shared_from_this();
     gate.pass();
-    taken += connection.reader().all().size();
+    taken += connection.reader().read_all().size();
   };
   service.start();
   Descriptor peer = service.connect();

@@ -56,10 +56,10 @@ void expect_whole(const BackendCase& backend, const Codec& codec,
 }
 
 POLLARD_EACH_BACKEND(messages_are_whole_on_workers_however_they_were_cut) {
-  expect_whole({.poller = backend}, LengthPrefixed({.bytes = 2}), {"one", "", "three"});
-  expect_whole({.poller = backend}, Lines(), {"one", "", "three"});
-  expect_whole({.poller = backend}, Delimited("--"), {"one", "", "-three"});
-  expect_whole({.poller = backend}, FixedSize(4), {"one.", "two.", "four"});
+  expect_whole({.poller = backend}, LengthPrefixedCodec({.bytes = 2}), {"one", "", "three"});
+  expect_whole({.poller = backend}, LineCodec(), {"one", "", "three"});
+  expect_whole({.poller = backend}, DelimitedCodec("--"), {"one", "", "-three"});
+  expect_whole({.poller = backend}, FixedSizeCodec(4), {"one.", "two.", "four"});
 }
 
 POLLARD_EACH_BACKEND(a_codec_of_any_kind_tells_workers_of_what_is_cut_off) {
@@ -71,15 +71,15 @@ POLLARD_EACH_BACKEND(a_codec_of_any_kind_tells_workers_of_what_is_cut_off) {
     write_text(peer.get(), stream);
     end_sending(peer.get());
     service.expect("connect, whole, disconnect error: " +
-                   make_error_code(Error::kMessageCutOff).message());
+                   make_error_code(Error::kTruncatedMessage).message());
   };
-  expect_cut_off(Delimited("--"), "whole--half-");
-  expect_cut_off(FixedSize(5), "wholehalf");
+  expect_cut_off(DelimitedCodec("--"), "whole--half-");
+  expect_cut_off(FixedSizeCodec(5), "wholehalf");
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_that_is_larger_than_a_read_comes_whole) {
   Service service(backend);
-  const LengthPrefixed codec;
+  const LengthPrefixedCodec codec;
   service.handlers.on_request =
       framed_requests(codec, [codec](RequestConnection& connection, std::string_view message) {
         static_cast<void>(append_framed(connection.writer(), codec, message));
@@ -95,7 +95,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_message_that_is_larger_than_a_read_comes_whol
 // A codec that counts what it is shown.
 struct Counting {
   std::atomic<std::size_t>* examined;
-  Lines lines = {};
+  LineCodec lines = {};
 
   [[nodiscard]] Frame decode(std::string_view input, std::size_t from) const {
     *examined += input.size() - from;
@@ -128,7 +128,7 @@ POLLARD_EACH_BACKEND(what_was_looked_at_is_not_looked_at_again) {
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_codec_refuses_ends_the_connection_after_a_last_word) {
   Service service(backend);
-  const LengthPrefixed codec({.bytes = 1, .limit = 10});
+  const LengthPrefixedCodec codec({.bytes = 1, .limit = 10});
   service.handlers.on_request = framed_requests(
       codec, echo(service, codec), [&](RequestConnection& connection, std::error_code error) {
         service.notes.add(error.message());
@@ -146,14 +146,14 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(what_a_codec_refuses_ends_the_connection_after_
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_stream_that_ends_in_a_message_is_told_of) {
   Service service(backend);
-  const LengthPrefixed codec;
+  const LengthPrefixedCodec codec;
   service.handlers.on_request = framed_requests(codec, echo(service, codec));
   service.start();
   const Descriptor peer = service.connect();
   write_text(peer.get(), packed(codec, "whole") + packed(codec, "half").substr(0, 6));
   end_sending(peer.get());
   service.expect("connect, whole, disconnect error: " +
-                 make_error_code(Error::kMessageCutOff).message());
+                 make_error_code(Error::kTruncatedMessage).message());
 }
 
 // Whoever has gone is answered in vain, but what it asked for is done.
@@ -161,7 +161,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(messages_that_came_before_a_reset_are_all_handl
   Service service(backend);
   Gate gate;
   service.handlers.on_request =
-      framed_requests(Lines(), [&](RequestConnection& connection, std::string_view line) {
+      framed_requests(LineCodec(), [&](RequestConnection& connection, std::string_view line) {
         gate.pass();
         service.notes.add(std::string(line));
         connection.writer().append("done");
@@ -182,7 +182,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(messages_that_came_before_a_reset_are_all_handl
 
 POLLARD_EACH_BACKEND(a_handler_that_closes_gets_no_more_messages) {
   Service service({.poller = backend});
-  const LengthPrefixed codec;
+  const LengthPrefixedCodec codec;
   service.handlers.on_request =
       framed_requests(codec, [&](RequestConnection& connection, std::string_view message) {
         service.notes.add(std::string(message));

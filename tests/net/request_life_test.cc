@@ -62,7 +62,7 @@ POLLARD_EACH_BACKEND(what_on_connect_returns_is_the_connections_context) {
   Service service({.poller = backend});
   service.handlers.on_connect = [](RequestConnection&) { return std::string("context"); };
   service.handlers.on_request = [&](RequestConnection& connection) {
-    static_cast<void>(connection.reader().all());
+    static_cast<void>(connection.reader().read_all());
     service.notes.add(connection.context<std::string>());
     connection.context<std::string>() += "'";
     if (connection.context_if<int>() != nullptr) service.notes.add("wrong type");
@@ -106,7 +106,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_connections_requests_are_serial_and_others_ru
   service.handlers.on_request = [&](RequestConnection& connection) {
     if (connection.context<int>()++ != 0) overlapped = true;
     ++running;
-    while (const auto line = connection.reader().until("\n")) {
+    while (const auto line = connection.reader().read_until("\n")) {
       if (*line == "wait") gate.pass();
       connection.writer().append(std::string(*line) + "\n");
     }
@@ -137,7 +137,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_connection_that_works_is_never_queued_again) 
   };
   service.handlers.on_request = [&](RequestConnection& connection) {
     gate.pass();
-    service.notes.add(std::string(connection.reader().all()));
+    service.notes.add(std::string(connection.reader().read_all()));
   };
   service.start();
   Descriptor peer = service.connect();
@@ -159,7 +159,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_connection_that_works_is_never_queued_again) 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_takes_some_and_leaves_some_is_called_again) {
   Service service(backend);
   service.handlers.on_request = [&](RequestConnection& connection) {
-    const auto two = connection.reader().next(2);
+    const auto two = connection.reader().read(2);
     service.notes.add(two.has_value() ? std::string(*two) : "too little");
   };
   service.start();
@@ -179,7 +179,7 @@ POLLARD_EACH_BACKEND(what_was_taken_before_something_new_came_counts_as_progress
   Service service({.poller = backend});
   Gate gate;
   service.handlers.on_request = [&](RequestConnection& connection) {
-    service.notes.add(std::string(*connection.reader().next(2)));
+    service.notes.add(std::string(*connection.reader().read(2)));
     gate.pass();
     service.notes.add(std::to_string(connection.reader().size()));
   };
@@ -283,7 +283,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(who_is_closed_before_on_connect_gets_neither_th
   Gate gate;
   service.handlers.on_connect = [&](RequestConnection& connection) {
     gate.pass();
-    const ReadResult nothing = connection.reader().next(1, 10s);  // ends when the server does
+    const ReadResult nothing = connection.reader().read(1, 10s);  // ends when the server does
     service.notes.add("connect " + std::string(to_string(nothing.result)));
   };
   service.start();
@@ -318,7 +318,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_busy_connection_gives_way_to_those_in_line) {
   service.handlers.on_request = [&](RequestConnection& connection) {
     if (connection.reader().peek(1) == "o") {
       calls_before_the_other = calls.load();
-      static_cast<void>(connection.reader().all());
+      static_cast<void>(connection.reader().read_all());
       return;
     }
     if (calls++ == 0) gate.pass();

@@ -44,7 +44,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(connection_that_waited_for_a_worker_is_read_aga
   std::atomic<std::size_t> taken{0};
   service.handlers.on_request = [&](RequestConnection& connection) {
     gate.pass();
-    taken += connection.reader().all().size();
+    taken += connection.reader().read_all().size();
   };
   service.start();
   const Descriptor busy = service.connect();
@@ -101,13 +101,13 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(waits_take_the_shortest_and_earliest_times) {
       if (result != expected) ++wrong;
     };
     for (const Duration limit : kShortest) {
-      expect(reader.next(1, limit).result, WaitResult::kDeadline);
-      expect(reader.until("\n", limit).result, WaitResult::kDeadline);
+      expect(reader.read(1, limit).result, WaitResult::kDeadline);
+      expect(reader.read_until("\n", limit).result, WaitResult::kDeadline);
       expect(writer.flush(limit), WaitResult::kDone);
     }
     for (const MonotonicTime deadline : kEarliest) {
-      expect(reader.next(1, deadline).result, WaitResult::kDeadline);
-      expect(reader.until("\n", deadline).result, WaitResult::kDeadline);
+      expect(reader.read(1, deadline).result, WaitResult::kDeadline);
+      expect(reader.read_until("\n", deadline).result, WaitResult::kDeadline);
       expect(writer.flush(deadline), WaitResult::kDone);
     }
     writer.append(std::string(32 * kMebibyte, 'x'));
@@ -116,8 +116,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(waits_take_the_shortest_and_earliest_times) {
       expect(writer.flush(deadline), WaitResult::kDeadline);
     }
     service.notes.add("short");
-    expect(reader.next(1, Duration::max()).result, WaitResult::kDone);
-    expect(reader.until("\n", MonotonicTime::max()).result, WaitResult::kDone);
+    expect(reader.read(1, Duration::max()).result, WaitResult::kDone);
+    expect(reader.read_until("\n", MonotonicTime::max()).result, WaitResult::kDone);
     expect(writer.flush(Duration::max()), WaitResult::kDone);
     expect(writer.flush(MonotonicTime::max()), WaitResult::kDone);
     service.notes.add("long");

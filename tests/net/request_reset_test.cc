@@ -51,7 +51,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(handler_that_closes_by_force_resets_what_it_had
   for (const bool writes : {true, false}) {
     Service service(backend);
     service.handlers.on_request = [&](RequestConnection& connection) {
-      static_cast<void>(connection.reader().all());
+      static_cast<void>(connection.reader().read_all());
       if (writes) connection.writer().append("an answer");
       connection.force_close();
     };
@@ -88,7 +88,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(thread_that_closes_by_force_resets_what_it_had_
 struct Halfway {
   explicit Halfway(const BackendCase& backend) : service(backend) {
     service.handlers.on_request = [this](RequestConnection& connection) {
-      static_cast<void>(connection.reader().all());
+      static_cast<void>(connection.reader().read_all());
       connection.writer().append("half of an answer");
       kept = connection.shared_from_this();
       gate.pass();
@@ -131,7 +131,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(graceful_stop_at_its_limit_resets_what_a_handle
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(time_limit_between_requests_ends_in_good_order) {
   Service service(backend);
-  service.options.server.connection.time_limits.idle = 20ms;
+  service.options.server.connection.timeouts.idle = 20ms;
   service.start();
   const Descriptor peer = service.connect();
   write_text(peer.get(), "one\n");
@@ -143,8 +143,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(time_limit_between_requests_ends_in_good_order)
 POLLARD_EACH_BACKEND_AND_TRIGGER(stop_with_a_handler_that_waits_for_input_ends_in_good_order) {
   Service service(backend);
   service.handlers.on_request = [&](RequestConnection& connection) {
-    connection.writer().append(connection.reader().until("\n").value());
-    static_cast<void>(connection.reader().next(10, 10s));
+    connection.writer().append(connection.reader().read_until("\n").value());
+    static_cast<void>(connection.reader().read(10, 10s));
   };
   service.start();
   const Descriptor peer = service.connect();

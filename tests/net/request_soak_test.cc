@@ -64,7 +64,7 @@ struct Witness {
   Count& alive;
   std::uint64_t next_line = 0;
   bool inside = false;
-  RequestConnection::ClosedBy closed_by = RequestConnection::ClosedBy::kNobody;
+  RequestConnection::ClosedBy closed_by = RequestConnection::ClosedBy::kNotClosed;
   std::shared_ptr<Ends> ends = std::make_shared<Ends>();
 };
 
@@ -85,7 +85,7 @@ class Guard {
 void answer_lines(RequestConnection& connection, Witness& witness, Tally& tally, Dice& dice) {
   RequestReader& reader = connection.reader();
   for (std::uint64_t most = 1 + dice.up_to(4); most > 0; --most) {
-    const auto line = reader.until("\n");
+    const auto line = reader.read_until("\n");
     if (!line.has_value()) break;
     if (*line != std::to_string(witness.next_line++)) ++tally.wrong;
     connection.writer().append(*line);
@@ -95,7 +95,7 @@ void answer_lines(RequestConnection& connection, Witness& witness, Tally& tally,
     if (dice.one_in(50)) static_cast<void>(connection.writer().flush(1ms));
     if (dice.one_in(50)) reader.release();
   }
-  if (dice.one_in(50)) static_cast<void>(reader.next(10'000, Duration(dice.up_to(200'000))));
+  if (dice.one_in(50)) static_cast<void>(reader.read(10'000, Duration(dice.up_to(200'000))));
 }
 
 // They run backwards, after on_disconnect.
@@ -111,7 +111,7 @@ void add_callback(RequestConnection& connection, const Witness& witness, Tally& 
 void look_who_closed(const RequestConnection& connection, Witness& witness, Tally& tally) {
   using ClosedBy = RequestConnection::ClosedBy;
   const ClosedBy who = connection.closed_by();
-  if (witness.closed_by != ClosedBy::kNobody && who != witness.closed_by) ++tally.wrong;
+  if (witness.closed_by != ClosedBy::kNotClosed && who != witness.closed_by) ++tally.wrong;
   witness.closed_by = who;
 }
 
@@ -161,7 +161,7 @@ OnDisconnect on_disconnect(Tally& tally) {
     auto& witness = connection.context<Witness>();
     const Guard guard(witness, tally);
     look_who_closed(connection, witness, tally);
-    if (witness.closed_by == RequestConnection::ClosedBy::kNobody) ++tally.wrong;
+    if (witness.closed_by == RequestConnection::ClosedBy::kNotClosed) ++tally.wrong;
     witness.ends->disconnected = true;
   };
 }

@@ -25,11 +25,11 @@ POLLARD_EACH_BACKEND(a_reader_shows_and_takes) {
     if (reader.size() < 12) return;
     bool all = reader.peek(3) == "abc" && reader.size() == 12 && !reader.empty();
     const char* where = reader.peek(3)->data();
-    all &= reader.next(2) == "ab" && reader.skip(1) && reader.until("::") == "d";
+    all &= reader.read(2) == "ab" && reader.skip(1) && reader.read_until("::") == "d";
     all &= reader.peek(1)->data() == where + 6;  // nothing was copied
-    all &= !reader.next(7).has_value() && !reader.peek(7).has_value() && !reader.skip(7);
-    all &= !reader.until("\n").has_value() && reader.size() == 6;
-    all &= !reader.ended() && reader.all() == "efghij" && reader.empty();
+    all &= !reader.read(7).has_value() && !reader.peek(7).has_value() && !reader.skip(7);
+    all &= !reader.read_until("\n").has_value() && reader.size() == 6;
+    all &= !reader.ended() && reader.read_all() == "efghij" && reader.empty();
     reader.release();
     right = all && !reader.peek(1).has_value() && reader.peek(0) == "";
     service.notes.add("done");
@@ -48,8 +48,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_waits_for_input_and_the_loop_does_not
   gate.open();
   service.handlers.on_request = [&](RequestConnection& connection) {
     gate.pass();
-    const ReadResult four = connection.reader().next(4, 20s);
-    const ReadResult line = connection.reader().until("\r\n", 20s);
+    const ReadResult four = connection.reader().read(4, 20s);
+    const ReadResult line = connection.reader().read_until("\r\n", 20s);
     service.notes.add(std::string(four.bytes) + "|" + std::string(line.bytes));
   };
   service.start();
@@ -70,13 +70,13 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_wait_tells_the_deadline_from_the_end_and_take
   service.handlers.on_request = [&](RequestConnection& connection) {
     RequestReader& reader = connection.reader();
     const MonotonicTime deadline = platform::monotonic_now() + 5ms;
-    service.notes.add(std::string(to_string(reader.next(10, deadline).result)));
+    service.notes.add(std::string(to_string(reader.read(10, deadline).result)));
     service.notes.add(platform::monotonic_now() >= deadline ? "in time" : "early");
-    service.notes.add(std::string(to_string(reader.until("\n", Duration::zero()).result)));
+    service.notes.add(std::string(to_string(reader.read_until("\n", Duration::zero()).result)));
     gate.pass();
-    service.notes.add(std::string(to_string(reader.next(10, 20s).result)));
-    service.notes.add(std::string(to_string(reader.until("\n", 20s).result)));
-    service.notes.add(std::string(reader.next(5, 20s).bytes));
+    service.notes.add(std::string(to_string(reader.read(10, 20s).result)));
+    service.notes.add(std::string(to_string(reader.read_until("\n", 20s).result)));
+    service.notes.add(std::string(reader.read(5, 20s).bytes));
   };
   service.start();
   const Descriptor peer = service.connect();
@@ -93,7 +93,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_wait_for_a_delimiter_keeps_no_more_than_the_l
   service.options.input_limit = 1000;
   service.handlers.on_request = [&](RequestConnection& connection) {
     RequestReader& reader = connection.reader();
-    const ReadResult line = reader.until("\n", 20s);
+    const ReadResult line = reader.read_until("\n", 20s);
     service.notes.add(std::string(to_string(line.result)));
     if (line) connection.close();
   };
@@ -113,11 +113,11 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(what_was_written_leaves_before_a_wait_for_input
   Service service(backend);
   service.handlers.on_connect = [&](RequestConnection& connection) {
     connection.writer().append("name? ");
-    const ReadResult name = connection.reader().until("\n", 20s);
+    const ReadResult name = connection.reader().read_until("\n", 20s);
     return std::string(name.bytes);
   };
   service.handlers.on_request = [](RequestConnection& connection) {
-    static_cast<void>(connection.reader().all());
+    static_cast<void>(connection.reader().read_all());
     connection.writer().append("hello " + connection.context<std::string>());
   };
   service.start();
@@ -131,7 +131,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_writer_writes_in_place_and_flushes_when_told)
   Service service(backend);
   Gate gate;
   service.handlers.on_request = [&](RequestConnection& connection) {
-    static_cast<void>(connection.reader().all());
+    static_cast<void>(connection.reader().read_all());
     RequestWriter& writer = connection.writer();
     writer.append("ab");
     const std::span<std::byte> space = writer.reserve(100);
@@ -200,7 +200,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(sends_of_other_threads_come_behind_what_was_flu
   Gate gate;
   service.handlers.on_request = [&](RequestConnection& connection) {
     kept = connection.shared_from_this();
-    static_cast<void>(connection.reader().all());
+    static_cast<void>(connection.reader().read_all());
     static_cast<void>(connection.send("flushed "));  // by its own handler: the writer's
     connection.writer().flush();
     connection.writer().append("last");
@@ -224,11 +224,11 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_slow_handler_stops_the_reading_of_its_connect
   std::atomic<std::size_t> taken{0};
   service.handlers.on_request = [&](RequestConnection& connection) {
     if (connection.reader().peek(1) == "q") {
-      connection.writer().append(connection.reader().all());
+      connection.writer().append(connection.reader().read_all());
       return;
     }
     gate.pass();
-    taken += connection.reader().all().size();
+    taken += connection.reader().read_all().size();
   };
   service.start();
   const Descriptor slow = service.connect();
@@ -245,7 +245,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_slow_handler_stops_the_reading_of_its_connect
     run_until_idle(service.loop);
   }
   const RequestServerStats stats = service.server->stats();
-  BOOST_TEST(stats.reading_stops == 1U);
+  BOOST_TEST(stats.read_pauses == 1U);
   BOOST_TEST(stats.server.bytes_received < sent);
   BOOST_TEST(stats.server.bytes_received <= 65536U + 512 * 1024U);
   expect_no_spin(service.loop);
@@ -259,7 +259,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_wait_for_more_than_the_limit_is_served) {
   Service service(backend);
   service.options.input_limit = 1000;
   service.handlers.on_request = [&](RequestConnection& connection) {
-    const ReadResult all = connection.reader().next(kMebibyte, 20s);
+    const ReadResult all = connection.reader().read(kMebibyte, 20s);
     service.notes.add(all.bytes == pattern(kMebibyte) ? "right" : "wrong");
   };
   service.start();
@@ -288,7 +288,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_full_queue_stops_the_reading_of_who_waits_beh
   Gate gate;
   service.handlers.on_request = [&](RequestConnection& connection) {
     gate.pass();
-    service.notes.add(std::string(connection.reader().all()));
+    service.notes.add(std::string(connection.reader().read_all()));
   };
   service.start();
   const Descriptor busy = service.connect();
@@ -306,8 +306,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_full_queue_stops_the_reading_of_who_waits_beh
   write_text(queued.get(), " more");
   run_until_idle(service.loop);
   const RequestServerStats stats = service.server->stats();
-  BOOST_TEST(stats.workers.found_full >= 1U);
-  BOOST_TEST(stats.reading_stops >= 1U);
+  BOOST_TEST(stats.workers.queue_full >= 1U);
+  BOOST_TEST(stats.read_pauses >= 1U);
   BOOST_TEST(stats.server.bytes_received == 22U);  // all but " still"
   gate.open();
   service.until([&] { return service.server->stats().server.bytes_received == 28; });
@@ -337,7 +337,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_full_queue_may_close_newcomers_and_nobody_els
   service.until([&] { return service.server->stats().workers.queued == 1; });
   const Descriptor newcomer = service.connect();
   BOOST_TEST(service.hear_to_the_end(newcomer) == "");
-  BOOST_TEST(service.server->stats().turned_away == 1U);
+  BOOST_TEST(service.server->stats().rejected_no_descriptors == 1U);
   BOOST_TEST(service.server->connection_count() == 2U);
   gate.open();
   BOOST_TEST(service.hear(queued, 8) == "queued!\n");

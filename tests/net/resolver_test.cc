@@ -413,15 +413,15 @@ POLLARD_EACH_BACKEND(a_forked_childs_resolver_says_so_and_ends) {
 
 // ---- Waiting for the answer, before a loop runs ----
 
-BOOST_AUTO_TEST_SUITE(resolve_and_wait)
+BOOST_AUTO_TEST_SUITE(resolve_blocking)
 
 BOOST_AUTO_TEST_CASE(the_answer_is_returned_or_thrown) {
   Faults faults;
   FakeNames names(faults);
   names.know("host.example", {kFirst, kSecond});
-  BOOST_TEST((Resolver::resolve_and_wait("host.example:80") == std::vector{kFirst, kSecond}));
-  BOOST_TEST((Resolver::resolve_and_wait("192.0.2.1:80") == std::vector{kSecond}));
-  BOOST_CHECK_EXCEPTION(static_cast<void>(Resolver::resolve_and_wait("nobody.example:80")),
+  BOOST_TEST((Resolver::resolve_blocking("host.example:80") == std::vector{kFirst, kSecond}));
+  BOOST_TEST((Resolver::resolve_blocking("192.0.2.1:80") == std::vector{kSecond}));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(Resolver::resolve_blocking("nobody.example:80")),
                         std::system_error, [](const std::system_error& error) {
                           return error.code() == Error::kHostNotFound &&
                                  std::string_view(error.what()).find("nobody.example:80") !=

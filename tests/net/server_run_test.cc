@@ -274,7 +274,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(thread_whose_wait_fails_is_reported_and_gets_no
   end_a_thread();
   const auto refused = run.connect(1);
   BOOST_CHECK_EXCEPTION(run.is_closed(refused[0]), std::system_error,
-                        [](const auto& error) { return error.code() == Error::kLoopGone; });
+                        [](const auto& error) { return error.code() == Error::kLoopClosed; });
   BOOST_TEST(run.is_closed(refused[0]));
   BOOST_TEST(run.server->stats().refused == 1U);
   run.until_open(0);

@@ -33,7 +33,7 @@ ConnectionHandlers echo() {
 }
 
 TcpServerOptions options_for(const BackendCase& backend, unsigned threads = 0,
-                             Balance balance = Balance::kRoundRobin) {
+                             LoadBalancing balance = LoadBalancing::kRoundRobin) {
   TcpServerOptions options;
   options.threads = threads;
   options.balance = balance;
@@ -156,7 +156,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(round_robin_gives_each_thread_the_same) {
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(least_connections_fills_up_whoever_has_fewest) {
   Spread spread;
-  Serving serving(backend, spread.handlers(), options_for(backend, 2, Balance::kLeastConnections));
+  Serving serving(backend, spread.handlers(),
+                  options_for(backend, 2, LoadBalancing::kLeastConnections));
   auto clients = serving.come(6);
   for (const Descriptor& client : clients) BOOST_TEST(serving.echoes(client));
   BOOST_TEST(spread.counts() == std::vector<std::size_t>(2, 3), boost::test_tools::per_element());
@@ -177,7 +178,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(least_connections_fills_up_whoever_has_fewest) 
 POLLARD_EACH_BACKEND_AND_TRIGGER(the_kernel_balances_where_it_can) {
   Spread spread;
   try {
-    Serving serving(backend, spread.handlers(), options_for(backend, 4, Balance::kKernel));
+    Serving serving(backend, spread.handlers(), options_for(backend, 4, LoadBalancing::kKernel));
     const auto clients = serving.come(60);
     for (const Descriptor& client : clients) BOOST_TEST(serving.echoes(client));
     BOOST_TEST(spread.counts().size() >= 2U, "more than one thread got some");
@@ -200,7 +201,7 @@ POLLARD_EACH_BACKEND(the_kernel_balances_no_unix_path) {
   BOOST_CHECK_EXCEPTION(
       {
         TcpServer server(loop, Address::unix_path(path.string()), echo(),
-                         options_for({.poller = backend}, 2, Balance::kKernel));
+                         options_for({.poller = backend}, 2, LoadBalancing::kKernel));
         server.start();
       },
       std::system_error,
@@ -294,7 +295,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_thread_that_cant_start_is_an_error_of_start) 
 // ---- Counts ----
 
 // What befalls a newcomer's accept, and how often its server has counted that in the end.
-void expect_counted(const BackendCase& backend, unsigned threads, Balance balance,
+void expect_counted(const BackendCase& backend, unsigned threads, LoadBalancing balance,
                     std::errc befalls, std::size_t times, std::uint64_t TcpServerStats::*counter) {
   Faults faults;
   Serving serving(backend, echo(), options_for(backend, threads, balance));
@@ -304,27 +305,27 @@ void expect_counted(const BackendCase& backend, unsigned threads, Balance balanc
   BOOST_TEST(serving.echoes(serving.come()));
   const TcpServerStats stats = serving.server->stats();
   BOOST_TEST((stats.*counter) == times);
-  for (const auto other : {&TcpServerStats::turned_away, &TcpServerStats::aborted,
+  for (const auto other : {&TcpServerStats::rejected_no_descriptors, &TcpServerStats::aborted,
                            &TcpServerStats::accept_pauses, &TcpServerStats::sends_dropped}) {
     if (other != counter) BOOST_TEST((stats.*other) == 0U);
   }
 }
 
-void expect_all_counted(const BackendCase& backend, unsigned threads, Balance balance) {
+void expect_all_counted(const BackendCase& backend, unsigned threads, LoadBalancing balance) {
   const auto expect = [&](std::errc befalls, std::size_t times, auto counter) {
     expect_counted(backend, threads, balance, befalls, times, counter);
   };
   expect(std::errc::connection_aborted, 3, &TcpServerStats::aborted);
   expect(std::errc::no_buffer_space, 2, &TcpServerStats::accept_pauses);
-  expect(std::errc::too_many_files_open, 1, &TcpServerStats::turned_away);
+  expect(std::errc::too_many_files_open, 1, &TcpServerStats::rejected_no_descriptors);
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(newcomers_that_were_not_served_are_counted_in_every_loop) {
   const Quiet quiet;
-  expect_all_counted(backend, 0, Balance::kRoundRobin);
-  expect_all_counted(backend, 2, Balance::kRoundRobin);
+  expect_all_counted(backend, 0, LoadBalancing::kRoundRobin);
+  expect_all_counted(backend, 2, LoadBalancing::kRoundRobin);
   try {
-    expect_all_counted(backend, 2, Balance::kKernel);
+    expect_all_counted(backend, 2, LoadBalancing::kKernel);
   } catch (const std::system_error& error) {
     BOOST_TEST(error.code() == std::errc::operation_not_supported);
   }
@@ -345,8 +346,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(sends_that_came_too_late_are_counted_in_every_l
 
 // ---- Limits ----
 
-constexpr Balance kBalances[] = {Balance::kRoundRobin, Balance::kLeastConnections,
-                                 Balance::kKernel};
+constexpr LoadBalancing kBalances[] = {LoadBalancing::kRoundRobin, LoadBalancing::kLeastConnections,
+                                       LoadBalancing::kKernel};
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(above_the_maximum_newcomers_are_refused) {
   for (const unsigned threads : {0U, 2U}) {
@@ -366,8 +367,8 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(above_the_maximum_newcomers_are_refused) {
 
 // Nobody is refused, whoever accepts, and nobody waits for ever.
 POLLARD_EACH_BACKEND_AND_TRIGGER(at_the_maximum_newcomers_wait_for_room) {
-  for (const Balance balance : kBalances) {
-    if (balance == Balance::kKernel && !why_no_balancing().empty()) continue;
+  for (const LoadBalancing balance : kBalances) {
+    if (balance == LoadBalancing::kKernel && !why_no_balancing().empty()) continue;
     for (const unsigned threads : {0U, 3U}) {
       TcpServerOptions options = options_for(backend, threads, balance);
       options.max_connections = 3;
@@ -587,13 +588,14 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_throws_in_a_thread_ends_its_conn
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_stops_its_threads_loop_ends_what_lives_there) {
   const Quiet quiet;
-  for (const Balance balance : {Balance::kRoundRobin, Balance::kLeastConnections}) {
+  for (const LoadBalancing balance :
+       {LoadBalancing::kRoundRobin, LoadBalancing::kLeastConnections}) {
     std::atomic<int> ends{0};
     Serving serving(backend,
                     {.on_message = [](const TcpConnectionPtr& it, Buffer&) { it->loop().stop(); },
                      .on_disconnect =
                          [&](const TcpConnectionPtr&, const DisconnectReason& reason) {
-                           if (reason.error == Error::kLoopGone) ++ends;
+                           if (reason.error == Error::kLoopClosed) ++ends;
                          }},
                     options_for(backend, 2, balance));
     const auto clients = serving.come(2);
@@ -610,7 +612,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_that_stops_its_threads_loop_ends_what
     // Without any thread connections are refused, and the loop of the server reports that once.
     const Descriptor refused = serving.come();
     BOOST_CHECK_EXCEPTION(serving.is_closed(refused), std::system_error,
-                          [](const auto& error) { return error.code() == Error::kLoopGone; });
+                          [](const auto& error) { return error.code() == Error::kLoopClosed; });
     BOOST_TEST(serving.is_closed(refused));
     BOOST_TEST(serving.server->stats().refused == 1U);
     serving.until_open(0);

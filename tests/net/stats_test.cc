@@ -22,23 +22,23 @@ void be_busy(Duration time) {
 
 POLLARD_EACH_BACKEND(a_turn_that_takes_too_long_is_told_once_with_its_length) {
   std::vector<Duration> told;
-  EventLoop loop({.poller = backend, .slow_turn = {.limit = 20ms, .callback = [&](Duration took) {
-                                                     told.push_back(took);
-                                                   }}});
+  EventLoop loop({.poller = backend,
+                  .slow_iteration = {.limit = 20ms,
+                                     .callback = [&](Duration took) { told.push_back(took); }}});
   loop.post([] {});
   run_until_idle(loop);
   const std::size_t before = told.size();  // this machine may be slow itself
   loop.post([] { be_busy(30ms); });
   run_until(loop, [&] { return told.size() > before; });
   BOOST_TEST((told[before] >= 30ms));
-  BOOST_TEST((loop.stats().longest_turn >= 30ms));
-  BOOST_TEST(loop.stats().slow_turns == told.size());
+  BOOST_TEST((loop.stats().longest_iteration >= 30ms));
+  BOOST_TEST(loop.stats().slow_iterations == told.size());
 }
 
 POLLARD_EACH_BACKEND(what_the_slow_turn_callback_throws_is_thrown_by_run) {
-  EventLoop loop({.poller = backend, .slow_turn = {.limit = 0ms, .callback = [](Duration) {
-                                                     throw std::runtime_error("slow");
-                                                   }}});
+  EventLoop loop({.poller = backend, .slow_iteration = {.limit = 0ms, .callback = [](Duration) {
+                                                          throw std::runtime_error("slow");
+                                                        }}});
   loop.post([] {});
   BOOST_CHECK_THROW(run_until(loop, [] { return false; }), std::runtime_error);
 }
@@ -49,7 +49,7 @@ POLLARD_EACH_BACKEND(nothing_is_measured_that_nobody_asked_for) {
   const std::size_t before = faults.count(Call::kClockGettime);
   for (int i = 0; i < 100; ++i) static_cast<void>(loop.run_once(Duration::zero()));
   BOOST_TEST(faults.count(Call::kClockGettime) == before);
-  BOOST_TEST(loop.stats().turns == 100U);
+  BOOST_TEST(loop.stats().iterations == 100U);
 }
 
 POLLARD_EACH_BACKEND(a_servers_threads_tell_of_their_loops_connections_and_buffers) {
@@ -76,7 +76,7 @@ POLLARD_EACH_BACKEND(a_servers_threads_tell_of_their_loops_connections_and_buffe
     for (const TcpServerThread& thread : told) {
       open += thread.open;
       BOOST_TEST(thread.poller == backend);
-      BOOST_TEST(thread.loop.turns > 0U);
+      BOOST_TEST(thread.loop.iterations > 0U);
     }
     BOOST_TEST(open == 4U);
     server.stop();

@@ -20,8 +20,8 @@ using platform::SystemCalls;
 
 // A connection under limits, on a clock that goes when it is told to.
 struct Limited : Connected {
-  Limited(const BackendCase& backend, TimeLimits limits) : Connected(backend) {
-    options.time_limits = limits;
+  Limited(const BackendCase& backend, Timeouts limits) : Connected(backend) {
+    options.timeouts = limits;
     handlers.on_disconnect = [this](const TcpConnectionPtr&, const DisconnectReason& reason) {
       ended = reason.to_string();
     };
@@ -62,8 +62,7 @@ class Busy final : public Watcher {
 enum class Kind : unsigned char { kContinuation, kTurnEnd, kTask };
 
 // How long a limit of one second takes in a loop of which each turn has work that takes `each`.
-Duration time_until_closed(const BackendCase& backend, TimeLimits limits, Kind kind,
-                           Duration each) {
+Duration time_until_closed(const BackendCase& backend, Timeouts limits, Kind kind, Duration each) {
   Faults faults;
   StoppedClock clock(faults);
   Limited one(backend, limits);
@@ -91,8 +90,8 @@ Duration time_until_closed(const BackendCase& backend, TimeLimits limits, Kind k
 POLLARD_EACH_BACKEND_AND_TRIGGER(limits_end_connections_while_another_has_work_in_each_turn) {
   for (const Kind kind : {Kind::kContinuation, Kind::kTurnEnd, Kind::kTask}) {
     for (const Duration each : {Duration(100us), Duration(1ms), Duration(20ms), Duration(45ms)}) {
-      for (const TimeLimits limits : {TimeLimits{.first_byte = 1s}, TimeLimits{.idle = 1s},
-                                      TimeLimits{.life = 1s}, TimeLimits{.write_idle = 1s}}) {
+      for (const Timeouts limits : {Timeouts{.first_byte = 1s}, Timeouts{.idle = 1s},
+                                    Timeouts{.max_lifetime = 1s}, Timeouts{.write_idle = 1s}}) {
         // An end of a turn that is asked for in one comes twice a turn: before and after the wait.
         const Duration part = kind == Kind::kTurnEnd ? each / 2 : each;
         const Duration took = time_until_closed(backend, limits, kind, part);
@@ -182,7 +181,7 @@ POLLARD_EACH_REAL_BACKEND_AND_TRIGGER(limit_spares_connection_whose_data_is_beyo
   one.fall_asleep();
   clock.jump_with_next_wait(2s);
   one.until_closed();
-  BOOST_TEST(one.ended == "timeout: " + make_error_code(Error::kIdleLimit).message());
+  BOOST_TEST(one.ended == "timeout: " + make_error_code(Error::kIdleTimeout).message());
 }
 
 // However many are always ready: the limits come to their turn.

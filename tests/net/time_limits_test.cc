@@ -16,8 +16,8 @@ namespace {
 // Its connection notes which limit ended it.
 class Limited : public Connected {
  public:
-  Limited(const BackendCase& backend, TimeLimits limits) : Connected(backend) {
-    options.time_limits = limits;
+  Limited(const BackendCase& backend, Timeouts limits) : Connected(backend) {
+    options.timeouts = limits;
     handlers.on_disconnect = [this](const TcpConnectionPtr&, const DisconnectReason& reason) {
       ended_at = platform::monotonic_now();
       ended = reason;
@@ -49,7 +49,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(who_sends_nothing_at_all_meets_the_first_byte_l
   Limited one(backend, {.first_byte = 20ms});
   const MonotonicTime opened = platform::monotonic_now();
   one.open();
-  one.expect_end(Error::kFirstByteLimit);
+  one.expect_end(Error::kFirstByteTimeout);
   BOOST_TEST((one.ended_at - opened >= 20ms), "early");
 }
 
@@ -68,7 +68,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(who_falls_silent_meets_the_read_idle_limit_thou
   one.say("x");
   const MonotonicTime said = platform::monotonic_now();
   const Timer sending = one.loop.every(3ms, [&] { one.connection->send("still here"); });
-  one.expect_end(Error::kReadIdleLimit);
+  one.expect_end(Error::kReadIdleTimeout);
   BOOST_TEST((one.ended_at - said >= 30ms), "early");
 }
 
@@ -78,7 +78,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(who_is_told_nothing_meets_the_write_idle_limit_
   one.connection->send("last words");
   const MonotonicTime sent = platform::monotonic_now();
   const Timer saying = one.loop.every(3ms, [&] { write_some(one.peer.get(), "x"); });
-  one.expect_end(Error::kWriteIdleLimit);
+  one.expect_end(Error::kWriteIdleTimeout);
   BOOST_TEST((one.ended_at - sent >= 30ms), "early");
 }
 
@@ -104,7 +104,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(either_way_is_enough_for_the_idle_limit_and_nei
     }
     const MonotonicTime last = platform::monotonic_now() - 10ms;
     while (one.connection->connected() && platform::monotonic_now() - last < 10s) pass_some();
-    one.expect_end(Error::kIdleLimit);
+    one.expect_end(Error::kIdleTimeout);
     BOOST_TEST((one.ended_at - last >= 400ms), "early");
     BOOST_TEST((one.ended_at - last <= 500ms), "late");
   }
@@ -117,7 +117,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_peer_that_does_not_read_meets_the_write_stall
   one.expect_open();  // nothing waits
   one.connection->send(std::string(32 << 20, 'x'));
   const MonotonicTime sent = platform::monotonic_now();
-  one.expect_end(Error::kWriteStallLimit);
+  one.expect_end(Error::kWriteStallTimeout);
   BOOST_TEST((one.ended_at - sent >= 30ms), "early");
 }
 
@@ -151,18 +151,18 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_peer_that_reads_slowly_does_not_meet_the_writ
     pass_some();
     return one.group->open_count() == 0;
   });
-  one.expect_end(Error::kWriteStallLimit);
+  one.expect_end(Error::kWriteStallTimeout);
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(nobody_outlives_the_life_limit_however_busy) {
-  Limited one(backend, {.life = 30ms});
+  Limited one(backend, {.max_lifetime = 30ms});
   const MonotonicTime opened = platform::monotonic_now();
   one.open();
   const Timer talking = one.loop.every(1ms, [&] {
     one.connection->send("x");
     write_some(one.peer.get(), "x");
   });
-  one.expect_end(Error::kLifeLimit);
+  one.expect_end(Error::kLifetimeTimeout);
   BOOST_TEST((one.ended_at - opened >= 30ms), "early");
 }
 
@@ -181,13 +181,13 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(while_we_pause_reading_the_peer_is_not_idle) {
 POLLARD_EACH_BACKEND_AND_TRIGGER(limits_may_be_set_changed_and_lifted_in_the_middle_of_a_life) {
   Limited one(backend, {.idle = 20ms});
   one.open();
-  one.connection->set_time_limits({});
+  one.connection->set_timeouts({});
   turn_for(one.loop, 40ms);
   one.expect_open();
   BOOST_TEST(one.loop.stats().watched == 2U);
   const MonotonicTime set = platform::monotonic_now();
-  one.connection->set_time_limits({.life = 20ms});
-  one.expect_end(Error::kLifeLimit);
+  one.connection->set_timeouts({.max_lifetime = 20ms});
+  one.expect_end(Error::kLifetimeTimeout);
   BOOST_TEST((one.ended_at - set >= 20ms), "early");
 }
 
@@ -195,19 +195,19 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_handler_may_set_the_limits) {
   Limited one(backend, {});
   one.handlers.on_message = [](const TcpConnectionPtr& connection, Buffer& input) {
     input.clear();
-    connection->set_time_limits({.read_idle = 10ms});
+    connection->set_timeouts({.read_idle = 10ms});
   };
   one.open();
   one.say("x");
-  one.expect_end(Error::kReadIdleLimit);
+  one.expect_end(Error::kReadIdleTimeout);
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(limits_of_an_ended_connection_disturb_nobody) {
-  Limited one(backend, {.idle = 10ms, .life = 10ms});
+  Limited one(backend, {.idle = 10ms, .max_lifetime = 10ms});
   one.open();
   one.connection->force_close();
   one.until_closed();
-  one.connection->set_time_limits({.life = 1ms});
+  one.connection->set_timeouts({.max_lifetime = 1ms});
   turn_for(one.loop, 20ms);
   BOOST_TEST((one.ended.kind == DisconnectReason::Kind::kLocal));
 }
@@ -216,8 +216,9 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(limits_of_an_ended_connection_disturb_nobody) {
 // guards know: bench/limits.)
 POLLARD_EACH_BACKEND_AND_TRIGGER(limits_cost_a_busy_connection_no_clock_reading_for_each_message) {
   Faults faults;
-  Limited one(backend,
-              {.first_byte = 1h, .read_idle = 1h, .write_idle = 1h, .idle = 1h, .life = 24h});
+  Limited one(
+      backend,
+      {.first_byte = 1h, .read_idle = 1h, .write_idle = 1h, .idle = 1h, .max_lifetime = 24h});
   std::size_t answers = 0;
   one.handlers.on_message = [&](const TcpConnectionPtr& connection, Buffer& input) {
     connection->send(input);

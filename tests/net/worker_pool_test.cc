@@ -30,7 +30,7 @@ BOOST_AUTO_TEST_CASE(tasks_run_in_their_order_and_all_of_them_before_the_end) {
   {
     WorkerPool pool({.workers = 1});
     for (int i = 0; i < 1000; ++i) {
-      BOOST_TEST_REQUIRE((pool.submit([&ran, i] { ran.push_back(i); }) != Admission::kRefused));
+      BOOST_TEST_REQUIRE((pool.submit([&ran, i] { ran.push_back(i); }) != SubmitResult::kRefused));
     }
   }
   BOOST_TEST(ran.size() == 1000U);
@@ -61,29 +61,29 @@ BOOST_AUTO_TEST_CASE(a_full_queue_refuses_or_lets_wait_and_says_so) {
   static_cast<void>(pool.submit([&] { gate.pass(); }));
   wait_until_reached(gate);
   const auto count = [&] { ++ran; };
-  BOOST_TEST((pool.submit(count) == Admission::kQueued));
-  BOOST_TEST((pool.try_submit(count) == Admission::kQueued));
-  BOOST_TEST((pool.try_submit(count) == Admission::kRefused));
-  BOOST_TEST((pool.submit(count) == Admission::kWaiting));
+  BOOST_TEST((pool.submit(count) == SubmitResult::kQueued));
+  BOOST_TEST((pool.try_submit(count) == SubmitResult::kQueued));
+  BOOST_TEST((pool.try_submit(count) == SubmitResult::kRefused));
+  BOOST_TEST((pool.submit(count) == SubmitResult::kWaiting));
   const WorkerPoolStats full = pool.stats();
   BOOST_TEST(full.queued == 2U);
   BOOST_TEST(full.waiting == 1U);
-  BOOST_TEST(full.found_full == 2U);
+  BOOST_TEST(full.queue_full == 2U);
   gate.open();
   pool.stop();
   BOOST_TEST(ran.load() == 3);
   const WorkerPoolStats after = pool.stats();
   BOOST_TEST(after.queued + after.waiting + after.busy == 0U);
   BOOST_TEST(after.completed == 4U);
-  BOOST_TEST(after.longest_line == 3U);
+  BOOST_TEST(after.max_queue_length == 3U);
 }
 
 BOOST_AUTO_TEST_CASE(with_no_queue_a_task_needs_a_free_worker) {
   Gate gate;
   WorkerPool pool({.workers = 1, .queue_limit = 0});
-  while (pool.try_submit([&] { gate.pass(); }) == Admission::kRefused) std::this_thread::yield();
+  while (pool.try_submit([&] { gate.pass(); }) == SubmitResult::kRefused) std::this_thread::yield();
   wait_until_reached(gate);
-  BOOST_TEST((pool.try_submit([] {}) == Admission::kRefused));
+  BOOST_TEST((pool.try_submit([] {}) == SubmitResult::kRefused));
   gate.open();
 }
 
@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_refused_task_is_left_as_it_was) {
   pool.stop();
   bool ran = false;
   Task task = [&] { ran = true; };
-  BOOST_TEST((pool.submit(std::move(task)) == Admission::kRefused));
+  BOOST_TEST((pool.submit(std::move(task)) == SubmitResult::kRefused));
   task();
   BOOST_TEST(ran);
 }
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_task_may_destroy_its_pool) {
 BOOST_AUTO_TEST_CASE(task_of_a_stopping_pool_submits_and_its_task_runs_before_the_end) {
   Gate gate;
   std::atomic<bool> ran{false};
-  Admission admission = Admission::kRefused;
+  SubmitResult admission = SubmitResult::kRefused;
   WorkerPool pool({.workers = 1});
   static_cast<void>(pool.submit([&] {
     gate.pass();
@@ -163,10 +163,10 @@ BOOST_AUTO_TEST_CASE(task_of_a_stopping_pool_submits_and_its_task_runs_before_th
   }));
   wait_until_reached(gate);
   std::thread stopper([&] { pool.stop(); });
-  while (pool.submit([] {}) != Admission::kRefused) std::this_thread::yield();
+  while (pool.submit([] {}) != SubmitResult::kRefused) std::this_thread::yield();
   gate.open();
   stopper.join();
-  BOOST_TEST((admission != Admission::kRefused));
+  BOOST_TEST((admission != SubmitResult::kRefused));
   BOOST_TEST(ran.load());
   BOOST_TEST(!gate.waited_in_vain());
 }

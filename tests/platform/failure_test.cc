@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(list_of_names_holds_each_errno_that_the_system_describes) {
 BOOST_AUTO_TEST_CASE(error_of_other_category_counts_as_its_condition) {
   const auto kind = [](std::error_code error) { return classify(Operation::kWait, error); };
   BOOST_TEST((kind(std::make_error_code(std::errc::not_enough_memory)) == FailureKind::kShortage));
-  BOOST_TEST((kind(Error::kIdleLimit) == FailureKind::kPermanent), "ETIMEDOUT, of no wait");
+  BOOST_TEST((kind(Error::kIdleTimeout) == FailureKind::kPermanent), "ETIMEDOUT, of no wait");
   // The library's own numbers are no errnos: the first of them is not EPERM.
   for (const Error error : {Error::kHostNotFound, Error::kNameServiceBusy}) {
     BOOST_TEST((kind(error) == FailureKind::kPermanent));

@@ -82,7 +82,7 @@ void register_broken(const std::string& name, const std::string& reason) {
 POLLARD_EACH_BACKEND(a_named_poller_is_the_one_that_is_made) {
   const auto poller = make_poller(backend);
   BOOST_TEST(poller->name() == backend);
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     if (entry.name != backend) continue;
     BOOST_TEST(why_unusable(entry) == "");
     BOOST_TEST(entry.capabilities.edge_triggered == poller->capabilities().edge_triggered);
@@ -100,7 +100,7 @@ POLLARD_EACH_BACKEND(the_environment_chooses_where_the_program_does_not) {
 BOOST_AUTO_TEST_SUITE(registry)
 
 BOOST_AUTO_TEST_CASE(the_four_backends_are_registered_everywhere_best_first) {
-  const std::vector<PollerEntry> entries = registered_pollers();
+  const std::vector<PollerBackend> entries = registered_pollers();
   BOOST_TEST_REQUIRE(entries.size() >= 4U);
   Names names;
   for (std::size_t i = 0; i < 4; ++i) names.push_back(entries[i].name);
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(the_four_backends_are_registered_everywhere_best_first) {
 BOOST_AUTO_TEST_CASE(without_a_choice_the_best_that_works_is_made) {
   const Environment variable(nullptr);
   std::string best;
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     if (best.empty() && why_unusable(entry).empty()) best = entry.name;
   }
   BOOST_TEST(make_poller()->name() == best);
@@ -252,26 +252,26 @@ BOOST_AUTO_TEST_CASE(a_poller_of_the_users_own_is_chosen_by_its_name) {
 }
 
 BOOST_AUTO_TEST_CASE(a_poller_without_a_probe_has_to_report_a_byte_in_a_pipe) {
-  const PollerEntry liar{.name = "liar",
-                         .create = [] { return std::make_unique<OptimisticPoller>(); }};
+  const PollerBackend liar{.name = "liar",
+                           .create = [] { return std::make_unique<OptimisticPoller>(); }};
   BOOST_TEST(why_unusable(liar) == "it reports an empty pipe as ready");
-  const PollerEntry good{.name = "good", .create = make_poll_poller};
+  const PollerBackend good{.name = "good", .create = make_poll_poller};
   BOOST_TEST(why_unusable(good) == "");
 }
 
 BOOST_AUTO_TEST_CASE(a_probe_or_a_creation_that_fails_is_a_reason) {
   const auto fail = [] { throw std::runtime_error("out of luck"); };
-  const PollerEntry creation{.name = "x", .create = [&]() -> std::unique_ptr<Poller> {
-                               fail();
-                               return nullptr;
-                             }};
+  const PollerBackend creation{.name = "x", .create = [&]() -> std::unique_ptr<Poller> {
+                                 fail();
+                                 return nullptr;
+                               }};
   BOOST_TEST(why_unusable(creation) == "out of luck");
-  const PollerEntry probe{.name = "x", .create = make_poll_poller, .probe = [&] {
-                            fail();
-                            return std::string();
-                          }};
+  const PollerBackend probe{.name = "x", .create = make_poll_poller, .probe = [&] {
+                              fail();
+                              return std::string();
+                            }};
   BOOST_TEST(why_unusable(probe) == "out of luck");
-  const PollerEntry nothing{.name = "x", .create = [] { return std::unique_ptr<Poller>(); }};
+  const PollerBackend nothing{.name = "x", .create = [] { return std::unique_ptr<Poller>(); }};
   BOOST_TEST(why_unusable(nothing) != "");
 }
 
@@ -279,7 +279,7 @@ BOOST_AUTO_TEST_CASE(a_mechanism_that_the_system_lacks_says_so) {
   Faults faults;
   faults.fail(Call::kEpollCreate1, std::errc::function_not_supported, {.times = kForever});
   faults.fail(Call::kKqueue, std::errc::function_not_supported, {.times = kForever});
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     const bool lacking = entry.name == "epoll" || entry.name == "kqueue";
     if (lacking) BOOST_TEST(why_unusable(entry).find(entry.name) != std::string::npos);
   }

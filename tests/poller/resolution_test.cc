@@ -31,9 +31,9 @@ void expect_step(const std::string& backend, Duration tick) {
 }
 
 // Those of this library: other tests register pollers of their own.
-std::vector<PollerEntry> usable_pollers() {
-  std::vector<PollerEntry> usable;
-  for (const PollerEntry& entry : registered_pollers()) {
+std::vector<PollerBackend> usable_pollers() {
+  std::vector<PollerBackend> usable;
+  for (const PollerBackend& entry : registered_pollers()) {
     const std::string& name = entry.name;
     const bool ours = name == "epoll" || name == "kqueue" || name == "poll" || name == "select";
     if (ours && why_unusable(entry).empty()) usable.push_back(entry);
@@ -44,7 +44,7 @@ std::vector<PollerEntry> usable_pollers() {
 BOOST_AUTO_TEST_CASE(resolution_is_the_tick_of_a_kernel_whose_waits_end_at_ticks) {
   for (const std::string_view system : sim::profile_names()) {
     const sim::Kernel kernel({.profile = *sim::profile_named(system)});
-    for (const PollerEntry& entry : usable_pollers()) {
+    for (const PollerBackend& entry : usable_pollers()) {
       BOOST_TEST_CONTEXT(system << ", " << entry.name) {
         expect_step(entry.name, sim::profile_named(system)->tick);
       }
@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(resolution_is_the_tick_of_a_kernel_whose_waits_end_at_ticks
 
 BOOST_AUTO_TEST_CASE(resolution_on_the_worst_kernel_is_its_tick) {
   const sim::Kernel kernel(sim::worst_settings());
-  for (const PollerEntry& entry : usable_pollers()) {
+  for (const PollerBackend& entry : usable_pollers()) {
     BOOST_TEST_CONTEXT(entry.name) { expect_step(entry.name, 100ms); }
   }
 }

@@ -102,7 +102,7 @@ POLLARD_EACH_BACKEND(a_shortage_at_the_beginning_does_not_coarsen_the_timeouts) 
   if (step != Duration(1)) return;  // there is no finer call that could be refused
   faults.fail(Call::kEpollPwait2, std::errc::not_enough_memory, {.after = 0, .times = 1});
   faults.fail(Call::kPpoll, std::errc::not_enough_memory, {.after = 0, .times = 1});
-  for (const PollerEntry& entry : registered_pollers()) {
+  for (const PollerBackend& entry : registered_pollers()) {
     if (entry.name == backend) BOOST_TEST((entry.create()->resolution() == step));
   }
 }

@@ -47,7 +47,7 @@ bool is_required(const std::string& poller) {
 }
 
 // Why the backend doesn't work on the kernel in force; its probe runs once, however many cases ask.
-std::string reason_against(const PollerEntry& entry) {
+std::string reason_against(const PollerBackend& entry) {
   static std::map<std::pair<std::string, bool>, std::string> reasons;
   const std::pair key(entry.name, sim::Kernel::current() != nullptr);
   const auto known = reasons.find(key);
@@ -82,7 +82,7 @@ sim::KernelOptions simulated_machine() {
 
 // A suite's worth of backend: under which name it is shown, and on which kernel it runs.
 struct Subject {
-  PollerEntry entry;
+  PollerBackend entry;
   std::string suite;
   bool simulated = false;
 
@@ -180,8 +180,8 @@ bool choose_profile(std::string_view name) {
 
 void build_backend_suites() {
   if (noted().empty()) return;
-  const std::vector<PollerEntry> entries = registered_pollers();
-  for (const PollerEntry& entry : entries) {
+  const std::vector<PollerBackend> entries = registered_pollers();
+  for (const PollerBackend& entry : entries) {
     // Real where it can be; both where both can be. A profile is of the simulated one alone.
     if (chosen_machine().has_value()) {
       add_cases({.entry = entry, .suite = "simulated-" + entry.name, .simulated = true});
@@ -194,7 +194,7 @@ void build_backend_suites() {
   }
   if (chosen_machine().has_value()) return;
   for (const std::string& name : required_pollers()) {
-    if (std::ranges::find(entries, name, &PollerEntry::name) == entries.end()) add_missing(name);
+    if (std::ranges::find(entries, name, &PollerBackend::name) == entries.end()) add_missing(name);
   }
 }
 

@@ -44,7 +44,7 @@ Service::Service(const BackendCase& backend) : loop({.poller = backend.poller}) 
   options.server.connection.trigger = choice_of(backend);
   handlers.on_connect = [this](RequestConnection&) { notes.add("connect"); };
   handlers.on_request = [this](RequestConnection& connection) {
-    while (const auto line = connection.reader().until("\n")) {
+    while (const auto line = connection.reader().read_until("\n")) {
       notes.add("request " + std::string(*line));
       connection.writer().append(*line);
       connection.writer().append("!\n");

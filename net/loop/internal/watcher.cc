@@ -9,7 +9,7 @@
 namespace pollard {
 
 std::error_code Watcher::watch(int fd, Interest interest, Trigger trigger) {
-  if (loop_ == nullptr || loop_->ending_) return Error::kLoopGone;
+  if (loop_ == nullptr || loop_->ending_) return Error::kLoopClosed;
   loop_->assert_in_loop_thread();
   POLLARD_ASSERT(!watching(), "a watcher watches one descriptor at a time");
   const Token token{reinterpret_cast<std::uintptr_t>(this)};
@@ -50,7 +50,7 @@ void Watcher::end_registration() {
 
 std::uint64_t Watcher::turn() const {
   loop_->assert_in_loop_thread();
-  return loop_->stats_.turns;
+  return loop_->stats_.iterations;
 }
 
 void Watcher::continue_next_turn(Readiness again) {

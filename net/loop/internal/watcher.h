@@ -25,7 +25,7 @@ class Watcher {
   explicit Watcher(EventLoop& loop) : loop_(&loop) {}
   virtual ~Watcher() { stop_watching(); }
 
-  /// Begins; fails as Poller::add() does, or with Error::kLoopGone.
+  /// Begins; fails as Poller::add() does, or with Error::kLoopClosed.
   [[nodiscard]] std::error_code watch(int fd, Interest interest, Trigger trigger);
   /// Changes what is wanted; free when it is wanted already.
   [[nodiscard]] std::error_code set_interest(Interest interest);

@@ -125,7 +125,7 @@ bool RequestGroup::hand_to_workers(RequestConnection& connection) {
   }
   const auto run = [self = connection.shared_from_this()] { self->run(); };
   connection.step(RequestStep::kQueued);
-  return pool_->try_submit(run) != Admission::kRefused;
+  return pool_->try_submit(run) != SubmitResult::kRefused;
 }
 
 void RequestGroup::insert(RequestConnection& connection) {
@@ -177,8 +177,8 @@ std::size_t RequestGroup::open_count() const {
 void RequestGroup::count_into(RequestServerStats& stats) const {
   stats.requests = requests_.load(std::memory_order_relaxed);
   stats.exceptions = exceptions_.load(std::memory_order_relaxed);
-  stats.turned_away = turned_away_.load(std::memory_order_relaxed);
-  stats.reading_stops = reading_stops_.load(std::memory_order_relaxed);
+  stats.rejected_no_descriptors = turned_away_.load(std::memory_order_relaxed);
+  stats.read_pauses = reading_stops_.load(std::memory_order_relaxed);
   stats.open = open_count();
   if (pool_ != nullptr) stats.workers = pool_->stats();
 }

@@ -23,8 +23,8 @@ bool is_not_of_this_machine(std::error_code error) {
 }  // namespace
 
 std::vector<Address> addresses_to_listen_on(const HostPort& where, const ListenOptions& options) {
-  std::vector<Address> addresses = Resolver::resolve_and_wait(where);
-  const bool one_was_meant = where.is_literal() && !where.is_every_interface();
+  std::vector<Address> addresses = Resolver::resolve_blocking(where);
+  const bool one_was_meant = where.is_literal() && !where.is_wildcard();
   if (!options.ipv6_only || one_was_meant) return addresses;
   std::erase_if(addresses, is_ipv4);
   if (addresses.empty()) {

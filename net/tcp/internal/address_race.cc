@@ -55,7 +55,7 @@ class AddressRace::Runner final : private Watcher {
       : Watcher(loop), race_(race), address_(address), socket_(std::move(socket)) {}
   ~Runner() override { stop_watching(); }
 
-  std::error_code start(EventLoop& loop, Duration attempt_timeout);
+  std::error_code start(EventLoop& loop, Duration connect_timeout);
 
   platform::Descriptor take_socket() {
     stop_watching();
@@ -90,7 +90,7 @@ class AddressRace::Core final : public std::enable_shared_from_this<Core> {
     POLLARD_ASSERT(!addresses_.empty(), "addresses must not be empty");
     // So that a failure can be noted without memory.
     result_.failed.reserve(addresses_.size());
-    if (local_port_is_free()) result_.met_themselves.reserve(addresses_.size());
+    if (local_port_is_free()) result_.self_connected.reserve(addresses_.size());
   }
 
   void start() {
@@ -105,7 +105,7 @@ class AddressRace::Core final : public std::enable_shared_from_this<Core> {
     if (state_ == State::kEnded) return;
     enter(State::kEnded);
     release();
-    result_.met_themselves.clear();
+    result_.self_connected.clear();
   }
 
   void connected(Runner& runner);
@@ -143,7 +143,7 @@ class AddressRace::Core final : public std::enable_shared_from_this<Core> {
 };
 
 // Watched even when it is connected at once, as Unix-domain sockets are: one way for all.
-std::error_code AddressRace::Runner::start(EventLoop& loop, Duration attempt_timeout) {
+std::error_code AddressRace::Runner::start(EventLoop& loop, Duration connect_timeout) {
   const Result connecting = platform::connect_socket(socket_.get(), address_.endpoint());
   // An interrupted connect goes on by itself (POSIX connect).
   const bool under_way = connecting.ok() || connecting.interrupted() ||
@@ -153,7 +153,7 @@ std::error_code AddressRace::Runner::start(EventLoop& loop, Duration attempt_tim
     return refused;
   }
   timeout_ = loop.after(
-      attempt_timeout, [this] { race_.failed(*this, std::make_error_code(std::errc::timed_out)); });
+      connect_timeout, [this] { race_.failed(*this, std::make_error_code(std::errc::timed_out)); });
   return {};
 }
 
@@ -195,7 +195,7 @@ void AddressRace::Core::start_next() {
 
 // False without memory for its timer: then the next begins at once.
 bool AddressRace::Core::give_head_start() try {
-  head_start_ = loop_.after(options_.head_start, [this] { start_next(); });
+  head_start_ = loop_.after(options_.connection_attempt_delay, [this] { start_next(); });
   return true;
 } catch (const std::bad_alloc&) {
   return false;
@@ -209,7 +209,7 @@ std::error_code AddressRace::Core::start(const Address& address) {
     error = make_socket(address, socket);
     if (error || state_ != State::kRunning) return error;
     error = running_.emplace_back(*this, loop_, address, std::move(socket))
-                .start(loop_, options_.attempt_timeout);
+                .start(loop_, options_.connect_timeout);
   } catch (const std::bad_alloc&) {
     error = std::make_error_code(std::errc::not_enough_memory);
   } catch (...) {  // on_socket
@@ -254,7 +254,7 @@ void AddressRace::Core::failed(Runner& runner, std::error_code error) {
   platform::Descriptor socket = runner.take_socket();
   // One that was bound to a port of the caller's choice has to leave it to the next attempt.
   if (error == Error::kSelfConnect && local_port_is_free()) {
-    result_.met_themselves.push_back(std::move(socket));
+    result_.self_connected.push_back(std::move(socket));
   }
   running_.remove_if([&](const Runner& other) { return &other == &runner; });
   head_start_.cancel();

@@ -23,9 +23,9 @@ namespace pollard {
 struct RaceOptions {
   /// How long an address has before the next is tried beside it: the "connection attempt delay" of
   /// RFC 8305 5.
-  Duration head_start = std::chrono::milliseconds(250);
+  Duration connection_attempt_delay = std::chrono::milliseconds(250);
   /// An address that hasn't answered by then has failed with timed_out.
-  Duration attempt_timeout = std::chrono::seconds(10);
+  Duration connect_timeout = std::chrono::seconds(10);
   /// Where to connect from (bind(2)); empty: the system chooses. With port 0 the kernel chooses a
   /// port for each destination, where it can (platform::set_bind_address_no_port). An address of
   /// another family has failed with address_family_not_supported.
@@ -39,7 +39,7 @@ struct RaceResult {
   std::vector<FailedAddress> failed;  ///< in the order in which they failed
   /// Sockets that met themselves (Error::kSelfConnect). While they are open their port is taken,
   /// and another attempt gets another one.
-  std::vector<platform::Descriptor> met_themselves;
+  std::vector<platform::Descriptor> self_connected;
 };
 
 /// The addresses in the order of RFC 8305 4: the families in turn, beginning with that of the first

@@ -38,7 +38,7 @@ ConnectionGroup::ConnectionGroup(EventLoop& loop,
       handlers_(std::move(handlers)),
       options_(options),
       edge_(choose_edge(loop, options.trigger)),
-      has_time_limits_(options.time_limits.any()) {
+      has_timeouts_(options.timeouts.any()) {
   POLLARD_ASSERT(handlers_->on_message, "share_handlers() sees to it that messages are heard");
   options_.low_water = std::min(options_.low_water, options_.high_water);
 }

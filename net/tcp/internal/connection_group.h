@@ -22,7 +22,7 @@
 namespace pollard {
 
 /// What the connections of a group have done; written by its loop, read by anybody.
-struct ConnectionCounts {
+struct ConnectionStats {
   Counter opened;                               ///< connections that were made
   Counter bytes_received;                       ///< by all of them
   Counter bytes_sent;                           ///< handed to the kernel
@@ -76,7 +76,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
     return open_count_.load(std::memory_order_relaxed);
   }
   /// Any thread.
-  [[nodiscard]] const ConnectionCounts& counts() const { return counts_; }
+  [[nodiscard]] const ConnectionStats& counts() const { return counts_; }
 
  private:
   friend class LoopConnections;
@@ -102,7 +102,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   std::shared_ptr<const ConnectionHandlers> handlers_;
   ConnectionOptions options_;
   bool edge_;
-  bool has_time_limits_;                   // in options_
+  bool has_timeouts_;                      // in options_
   std::shared_ptr<const Task> on_closed_;  // shared: it may be replaced while it runs
   // Those that are open, and behind them those that have ended in this turn: so that an end, which
   // nobody can refuse, needs no memory.
@@ -111,7 +111,7 @@ class ConnectionGroup : public std::enable_shared_from_this<ConnectionGroup> {
   std::shared_ptr<ConnectionGroup> next_retiring_;  // of the loop's list, which owns its members
   bool retiring_ = false;                           // it is in that list
   bool abandoned_ = false;
-  ConnectionCounts counts_;
+  ConnectionStats counts_;
   // To copy: the default constructor of an error_code asks the C++ library for its category.
   const std::error_code no_error_;
 };

@@ -65,7 +65,7 @@ void ServerRun::open_door(Door& door, EventLoop& loop, Shard* shard) {
     accepted(shard, {std::move(socket), std::move(peer)});
   };
   auto report = [this, shard](const ListenFailure& failure) {
-    if (shard == nullptr && failure.error == Error::kLoopGone) return;  // the user ends that loop
+    if (shard == nullptr && failure.error == Error::kLoopClosed) return;  // the user ends that loop
     if (setup_.options.on_listen_failure) return setup_.options.on_listen_failure(failure);
     log(LogLevel::kError, failure.to_string());
   };
@@ -186,7 +186,7 @@ ServerRun::Shard* ServerRun::choose_shard() {
       report_gone(*shard);
       continue;
     }
-    if (setup_.options.balance != Balance::kLeastConnections) return shard;
+    if (setup_.options.balance != LoadBalancing::kLeastConnections) return shard;
     if (chosen == nullptr || shard->load.load() < chosen->load.load()) chosen = shard;
   }
   return chosen;
@@ -203,7 +203,7 @@ void ServerRun::report_gone(Shard& shard) {
   log(LogLevel::kWarning, what);
   if (left == 0) {
     setup_.loop.report_exception(
-        std::make_exception_ptr(std::system_error(Error::kLoopGone, what)));
+        std::make_exception_ptr(std::system_error(Error::kLoopClosed, what)));
   }
 }
 
@@ -281,7 +281,7 @@ void ServerRun::run_in(Shard& shard, const MoveFunction<void(EventLoop&)>& task)
   try {
     shard.thread->run_and_wait(task);
   } catch (const std::system_error& error) {
-    if (error.code() != Error::kLoopGone) throw;
+    if (error.code() != Error::kLoopClosed) throw;
   }
 }
 

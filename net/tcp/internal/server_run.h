@@ -33,7 +33,7 @@ struct ServerSetup {
 
   /// Whether each thread listens by itself.
   [[nodiscard]] bool threads_listen() const {
-    return options.balance == Balance::kKernel && options.threads > 0;
+    return options.balance == LoadBalancing::kKernel && options.threads > 0;
   }
 };
 
@@ -85,7 +85,7 @@ class ServerRun : public std::enable_shared_from_this<ServerRun> {
   struct Shard {
     std::shared_ptr<ConnectionGroup> group;
     std::optional<ServerCounts::Source> counts;
-    Door door;  // with Balance::kKernel
+    Door door;  // with LoadBalancing::kKernel
     Admissions::Load load{0};
     std::shared_ptr<Notice> room;        // lets in what waits at the door
     bool reported_gone = false;          // the server's thread knows that the loop has ended

@@ -9,7 +9,7 @@
 namespace pollard::fault_run {
 
 void play_framing(Stage& stage) {
-  const LengthPrefixed codec;
+  const LengthPrefixedCodec codec;
   Account& account = stage.account("server");
   TcpServer server(
       stage.loop(), Address::loopback(0),

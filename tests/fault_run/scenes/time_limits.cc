@@ -12,7 +12,7 @@ void play_time_limits(Stage& stage) {
   TcpServer server(stage.loop(), Address::loopback(0),
                    account.handlers({.on_message = [](const TcpConnectionPtr& connection,
                                                       Buffer& input) { connection->send(input); }}),
-                   {.connection = {.time_limits = {.idle = 1s}}});
+                   {.connection = {.timeouts = {.idle = 1s}}});
   server.start();
   Peer& silent = stage.connect(server.address());
   Peer& talker = stage.connect(server.address());

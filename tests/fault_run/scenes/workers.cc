@@ -17,7 +17,7 @@ void play_workers(Stage& stage) {
       {.on_connect = [&](RequestConnection&) { ++connects; },
        .on_request =
            [](RequestConnection& connection) {
-             while (const auto line = connection.reader().until("\n")) {
+             while (const auto line = connection.reader().read_until("\n")) {
                connection.writer().append(*line);
                connection.writer().append("!");
              }
