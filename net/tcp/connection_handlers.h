@@ -15,7 +15,7 @@
 #include "pollard/base/move_function.h"
 #include "pollard/net/bytes/buffer.h"
 #include "pollard/net/names/address.h"
-#include "pollard/net/tcp/time_limits.h"
+#include "pollard/net/tcp/timeouts.h"
 
 namespace pollard {
 

@@ -53,7 +53,7 @@
 #include "pollard/net/loop/internal/watcher.h"
 #include "pollard/net/names/address.h"
 #include "pollard/net/tcp/connection_handlers.h"
-#include "pollard/net/tcp/time_limits.h"
+#include "pollard/net/tcp/timeouts.h"
 #include "pollard/platform/descriptor.h"
 #include "pollard/platform/failure.h"
 

@@ -16,7 +16,7 @@
 #include "pollard/net/tcp/internal/acceptor_group.h"
 #include "pollard/net/tcp/internal/admissions.h"
 #include "pollard/net/tcp/internal/connection_group.h"
-#include "pollard/net/tcp/server_counts.h"
+#include "pollard/net/tcp/internal/server_counts.h"
 #include "pollard/net/tcp/tcp_server.h"
 #include "pollard/platform/descriptor.h"
 

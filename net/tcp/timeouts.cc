@@ -1,4 +1,4 @@
-#include "pollard/net/tcp/time_limits.h"
+#include "pollard/net/tcp/timeouts.h"
 
 #include <algorithm>
 #include <initializer_list>

@@ -1,4 +1,4 @@
-#include "pollard/net/tcp/server_counts.h"
+#include "pollard/net/tcp/internal/server_counts.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,5 +1,5 @@
 // Limits of time: which of them ends a connection, when, and what they cost those that are busy.
-#include "pollard/net/tcp/time_limits.h"
+#include "pollard/net/tcp/timeouts.h"
 
 #include <algorithm>
 #include <cstdint>

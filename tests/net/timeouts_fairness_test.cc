@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "pollard/net/loop/channel.h"
-#include "pollard/net/tcp/time_limits.h"
+#include "pollard/net/tcp/timeouts.h"
 #include "pollard/testkit/faults.h"
 #include "pollard/tests/support/connected.h"
 #include "pollard/tests/support/stopped_clock.h"
