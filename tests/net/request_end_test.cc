@@ -175,7 +175,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(who_closed_first_is_decided_once) {
   end_sending(peer.get());
   run_until_idle(service.loop);
   closed.open();
-  service.expect("connect, us local");
+  service.expect("connect, local local");
 
   peer = service.connect();
   write_text(peer.get(), "they\n");
@@ -183,7 +183,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(who_closed_first_is_decided_once) {
   end_sending(peer.get());
   run_until_idle(service.loop);
   ended.open();
-  service.expect("connect, us local, connect, peer peer");
+  service.expect("connect, local local, connect, peer peer");
 }
 
 POLLARD_EACH_BACKEND_AND_TRIGGER(another_threads_close_wakes_a_handler_that_waits) {
