@@ -279,7 +279,7 @@ class EventLoop {
   bool run_tasks();
   [[gnu::noinline]] void run_notices();
   void finish_turn_ends();
-  void finish_retired();
+  [[gnu::noinline]] void finish_retired();
   [[nodiscard]] static Watcher& watcher_of(Token token);
   template <class Work>
   void guarded(Work work);

@@ -163,8 +163,10 @@ void TcpConnection::set_timeouts(const Timeouts& limits) {
   if (ended()) return;
   limited_.reset();
   if (!limits.any()) return;
-  limited_ = std::make_unique<Limited>(Limited{.limits = limits, .progress = {}, .next = {}});
-  limited_->progress.began = group_->shared_->coarse_timers().begin(limits.shortest());
+  CoarseTimers& timers = group_->shared_->coarse_timers();
+  limited_ = std::make_unique<Limited>(
+      Limited{.limits = limits, .timers = timers, .progress = {}, .next = {}});
+  limited_->progress.began = timers.begin(limits.shortest());
   if (has_output()) limited_->progress.output_waits = limited_->progress.began;
   watch_limits();
 }
@@ -174,8 +176,7 @@ void TcpConnection::watch_limits() {
   progress.reading_paused = paused();
   progress.peer_ended = receiving() == Receiving::kEnded;
   progress.sending_ended = sending() >= Sending::kEnded;
-  CoarseTimers& timers = group_->shared_->coarse_timers();
-  const LimitVerdict verdict = judge(limited_->limits, progress, timers.now());
+  const LimitVerdict verdict = judge(limited_->limits, progress, limited_->timers.now());
   if (verdict.exceeded) {
     return close({.kind = DisconnectReason::Kind::kTimeout, .error = verdict.exceeded});
   }

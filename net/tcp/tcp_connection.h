@@ -284,6 +284,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   };
   struct Limited {
     Timeouts limits;
+    CoarseTimers& timers;         // the loop's
     ConnectionProgress progress;  // but for what watch_limits() asks the connection
     Timer next;
   };

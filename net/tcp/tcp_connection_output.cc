@@ -51,8 +51,9 @@ std::error_code TcpConnection::send(std::string&& bytes) {
 
 [[gnu::hot]] std::error_code TcpConnection::send(Buffer& bytes) {
   if (!may_send_in_place(bytes)) return send_contents(bytes);
-  group_->shared_->pending_send = bytes.take_borrowed();
-  return group_->no_error_;
+  ConnectionGroup& group = *group_;
+  group.shared_->pending_send = bytes.take_borrowed();
+  return group.no_error_;
 }
 
 std::error_code TcpConnection::send_contents(Buffer& bytes) {

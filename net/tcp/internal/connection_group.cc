@@ -114,7 +114,7 @@ void ConnectionGroup::swap_places(std::size_t one, std::size_t other) {
 // its own is running, it stays.
 void ConnectionGroup::retire(TcpConnection& ended) {
   if (shared_->in_iteration() || ended.in_handler_) {
-    if (!std::exchange(retiring_, true)) shared_->retire(shared_from_this());
+    if (!std::exchange(retiring_, true)) next_retiring_ = shared_->retire(shared_from_this());
     return;
   }
   swap_places(ended.place_in_group_, members_.size() - 1);

@@ -39,12 +39,6 @@ void LoopConnections::give_back(std::unique_ptr<OutputQueue> queue) noexcept {
   if (spare_queues_.size() < kSpareQueues) spare_queues_.push_back(std::move(queue));
 }
 
-void LoopConnections::retire(std::shared_ptr<ConnectionGroup> group) {
-  ConnectionGroup& retired = *group;
-  retired.next_retiring_ = std::exchange(retired_, std::move(group));
-  note_retired();
-}
-
 void LoopConnections::release_retired() {
   while (retired_ != nullptr) {
     const std::shared_ptr<ConnectionGroup> group = std::move(retired_);

@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "pollard/net/bytes/buffer.h"
@@ -54,9 +55,12 @@ class LoopConnections final : public LoopPart {
   /// Keeps an empty queue for the next take_queue(), or frees it when there are spare ones enough.
   void give_back(std::unique_ptr<OutputQueue> queue) noexcept;
 
-  /// Calls finish_retired() of `group` at the end of this iteration, and keeps it until then. Needs
-  /// no memory; `group` must not be in the list.
-  void retire(std::shared_ptr<ConnectionGroup> group);
+  /// Puts `group` at the front of the list of groups whose finish_retired() is called at the end of
+  /// this iteration, and returns the rest of that list. Needs no memory; `group` must not be in it.
+  [[nodiscard]] std::shared_ptr<ConnectionGroup> retire(std::shared_ptr<ConnectionGroup> group) {
+    note_retired();
+    return std::exchange(retired_, std::move(group));
+  }
 
   // Of the connection whose handler runs. Connections use these directly, for each message does.
 

@@ -64,8 +64,8 @@ inline void TcpConnection::run_handler(Call call) {
   if (shared.active == this && shared.pending_send.empty()) shared.active = nullptr;
 }
 
-// The time of what happens now, for time limits.
-inline MonotonicTime TcpConnection::stamp() { return group_->shared_->coarse_timers().stamp(); }
+// The time of what happens now, for timeouts.
+inline MonotonicTime TcpConnection::stamp() { return limited_->timers.stamp(); }
 
 inline void TcpConnection::note_received(std::size_t count) {
   group_->counts_.bytes_received.add(count);
