@@ -27,7 +27,7 @@ class ChatRoom {
 
  private:
   // A longer line ends the connection.
-  static inline const Lines kCodec{LineCodec::Options{.limit = 1000}};
+  static inline const LineCodec kCodec{LineCodec::Options{.limit = 1000}};
 
   static std::string name_of(const TcpConnectionPtr& guest) {
     return std::any_cast<std::string>(guest->context());

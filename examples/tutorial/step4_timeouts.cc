@@ -35,7 +35,7 @@ class ChatRoom {
 
  private:
   // A longer line ends the connection.
-  static inline const Lines kCodec{LineCodec::Options{.limit = 1000}};
+  static inline const LineCodec kCodec{LineCodec::Options{.limit = 1000}};
 
   static inline const ConnectionOptions kLimits{
       // A guest who doesn't read what the others say can't fill our memory.
