@@ -38,13 +38,14 @@ set(pollard_library_headers <algorithm> <array> <atomic> <chrono> <deque> <funct
 
 # pollard_precompile_library(TARGET): static libraries and objects are compiled alike, and share
 # what the first of them, pollard, has made. A shared library can't: it defines a macro of its own.
+# Nor can a build with sanitizers, where tests/ is not optimised.
 function(pollard_precompile_library target)
   # Darwin's headers want a macro of platform/features.h before the first of them.
   if(NOT POLLARD_PRECOMPILE OR APPLE)
     return()
   endif()
   target_compile_options(${target} PRIVATE ${pollard_precompile_warnings})
-  if(target STREQUAL pollard OR BUILD_SHARED_LIBS)
+  if(target STREQUAL pollard OR BUILD_SHARED_LIBS OR POLLARD_SANITIZE)
     target_precompile_headers(${target} PRIVATE ${pollard_library_headers})
   else()
     target_precompile_headers(${target} REUSE_FROM pollard)
