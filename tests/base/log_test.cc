@@ -65,8 +65,7 @@ BOOST_AUTO_TEST_CASE(a_sink_may_log_when_it_is_destroyed) {
   };
   set_log_sink([last = std::make_unique<Last>()](LogLevel, std::string_view) {});
   const Captured captured(LogLevel::kDebug);
-  BOOST_TEST(captured.lines == (Lines{"error: the last word"}),
-             boost::test_tools::per_element());
+  BOOST_TEST(captured.lines == (Lines{"error: the last word"}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(one_thread_at_a_time_is_in_the_sink) {
