@@ -164,16 +164,14 @@ POLLARD_EACH_BACKEND(local_names_and_numbers_never_wait_for_those_that_hang) {
 POLLARD_EACH_BACKEND(withdrawing_many_lookups_of_a_name_takes_no_time_for_each_other) {
   Hanging one(backend, {.max_threads = 1, .max_waiting = 1'000'000});
   constexpr std::size_t kMany = 40'000;
-  // Of one name, of as many names, and of one whose lookup runs. Quadratic, each would take many
-  // times as long as the watchdog allows.
+  // Of one name, of as many names, and of one whose lookup runs. If each withdrawal took time for
+  // each other lookup, the watchdog would end this test: it waits for no time of its own, which
+  // depends on what else the machine does.
   for (std::size_t i = 0; i < kMany; ++i) one.ask("running.example:80");
   one.until_held(1);
   for (std::size_t i = 0; i < kMany; ++i) one.ask("waiting.example:80");
   for (std::size_t i = 0; i < kMany; ++i) one.ask(std::to_string(i) + "x.example:80");
-  const auto began = std::chrono::steady_clock::now();
   while (!one.lookups.empty()) one.lookups.pop_back();
-  const auto linear = std::chrono::steady_clock::now() - began;
-  BOOST_TEST((linear < 3s), std::chrono::duration<double>(linear).count());
   BOOST_TEST(one.resolver->stats().waiting == 0U);
 }
 
