@@ -59,7 +59,7 @@ std::string status_of(const pollard::RequestServer& server) {
          std::to_string(stats.requests) + ", workers " + std::to_string(stats.workers.workers) +
          ", busy " + std::to_string(stats.workers.busy) + ", queued " +
          std::to_string(stats.workers.queued + stats.workers.waiting) + ", turned away " +
-         std::to_string(stats.rejected_no_descriptors);
+         std::to_string(stats.rejected_queue_full);
 }
 
 std::string answer(RequestConnection& connection, std::string_view line) {

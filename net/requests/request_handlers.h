@@ -128,14 +128,13 @@ struct RequestServerOptions {
 
 /// What a server with workers has done since it was made.
 struct RequestServerStats {
-  std::uint64_t requests = 0;    ///< calls of on_request
-  std::uint64_t exceptions = 0;  ///< thrown by handlers and close callbacks
-  std::uint64_t rejected_no_descriptors =
-      0;                          ///< newcomers closed because the workers' queue was full
-  std::uint64_t read_pauses = 0;  ///< connections that were not read from for a while
-  std::size_t open = 0;           ///< connections whose last callback hasn't run
-  WorkerPoolStats workers;        ///< of the present threads
-  TcpServerStats server;          ///< of the part that reads and sends
+  std::uint64_t requests = 0;             ///< calls of on_request
+  std::uint64_t exceptions = 0;           ///< thrown by handlers and close callbacks
+  std::uint64_t rejected_queue_full = 0;  ///< new connections closed: the workers' queue was full
+  std::uint64_t read_pauses = 0;          ///< connections that were not read from for a while
+  std::size_t open = 0;                   ///< connections whose last callback hasn't run
+  WorkerPoolStats workers;                ///< of the present threads
+  TcpServerStats server;                  ///< of the part that reads and sends
 };
 
 }  // namespace pollard

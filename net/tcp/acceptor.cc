@@ -261,10 +261,10 @@ bool Acceptor::accept_failed(std::error_code error) {
     case platform::FailureKind::kUnavailable: break;
   }
   if (error == std::errc::too_many_files_open) {
-    const Result rejected_no_descriptors = turn_away();
-    if (rejected_no_descriptors.ok()) return true;
+    const Result rejected = turn_away();
+    if (rejected.ok()) return true;
     // No connection waits: without a descriptor to give, accept doesn't look.
-    if (rejected_no_descriptors.would_block()) return false;
+    if (rejected.would_block()) return false;
   }
   rest(error);
   return false;

@@ -313,8 +313,8 @@ void walk_one(const BackendCase& backend, const Walked& walked, int error, std::
     const bool goes_on = kind == FailureKind::kTransient || kind == FailureKind::kShortage;
     if (goes_on) BOOST_TEST(scene.witness.ends == 0U);
     // With EMFILE a server turns a connection away, so that its peer knows.
-    const bool rejected_no_descriptors = walked.operation == Operation::kAccept && error == EMFILE;
-    if (goes_on && walked.operation != Operation::kConnect && !rejected_no_descriptors) {
+    const bool rejected = walked.operation == Operation::kAccept && error == EMFILE;
+    if (goes_on && walked.operation != Operation::kConnect && !rejected) {
       BOOST_TEST(scene.subject.ends == 0U);
     }
     const bool has_other_way = error == EPERM || error == EACCES;  // accept(2) behind accept4(2)

@@ -337,7 +337,7 @@ POLLARD_EACH_BACKEND_AND_TRIGGER(a_full_queue_may_close_newcomers_and_nobody_els
   service.until([&] { return service.server->stats().workers.queued == 1; });
   const Descriptor newcomer = service.connect();
   BOOST_TEST(service.hear_to_the_end(newcomer) == "");
-  BOOST_TEST(service.server->stats().rejected_no_descriptors == 1U);
+  BOOST_TEST(service.server->stats().rejected_queue_full == 1U);
   BOOST_TEST(service.server->connection_count() == 2U);
   gate.open();
   BOOST_TEST(service.hear(queued, 8) == "queued!\n");

@@ -177,7 +177,7 @@ std::size_t RequestGroup::open_count() const {
 void RequestGroup::count_into(RequestServerStats& stats) const {
   stats.requests = requests_.load(std::memory_order_relaxed);
   stats.exceptions = exceptions_.load(std::memory_order_relaxed);
-  stats.rejected_no_descriptors = turned_away_.load(std::memory_order_relaxed);
+  stats.rejected_queue_full = turned_away_.load(std::memory_order_relaxed);
   stats.read_pauses = reading_stops_.load(std::memory_order_relaxed);
   stats.open = open_count();
   if (pool_ != nullptr) stats.workers = pool_->stats();
