@@ -194,7 +194,7 @@ int main(int argc, char** argv) try {
   app.add_threads(options.threads);
   examples::add_patience_options(app, options.patience);
   app.add("--slow-turn", options.slow_iteration,
-          "milliseconds from which a turn of a loop is told of as slow");
+          "milliseconds from which a turn of a loop is reported as slow");
   if (const auto status = app.parse(argc, argv)) return *status;
 
   serve(options, poller);

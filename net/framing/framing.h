@@ -34,9 +34,9 @@ inline constexpr auto kNoLastWord = [](const TcpConnectionPtr&, std::error_code)
 /// until it resumes), nor does one whose output is full (ConnectionOptions::
 /// pause_reading_when_full).
 ///
-/// Input that the codec can't accept ends the connection, and its on_disconnect is told the codec's
+/// Input that the codec can't accept ends the connection, and its on_disconnect gets the codec's
 /// error; before that, `on_error(connection, error)` may send a last word. A peer that ends its
-/// stream in the middle of a message is told of as Error::kTruncatedMessage.
+/// stream in the middle of a message is reported as Error::kTruncatedMessage.
 template <Codec Framing, std::invocable<const TcpConnectionPtr&, std::string_view> OnMessage,
           std::invocable<const TcpConnectionPtr&, std::error_code> OnError = decltype(kNoLastWord)>
 [[nodiscard]] auto framed(Framing codec, OnMessage on_message, OnError on_error = kNoLastWord) {

@@ -26,7 +26,7 @@ class LoopThread {
   [[nodiscard]] const LoopHandle& handle() const { return *handle_; }
 
   /// Runs `task` in the thread and returns when it is done, throwing what it throws, or
-  /// std::system_error (Error::kLoopClosed) when somebody stopped the loop before. Not from within
+  /// std::system_error (Error::kLoopClosed) when the loop was stopped before. Not from within
   /// it.
   void run_and_wait(const MoveFunction<void(EventLoop&)>& task);
 

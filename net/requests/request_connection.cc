@@ -187,8 +187,8 @@ void RequestConnection::fail_by_exception() {
 }
 
 void RequestConnection::decide_closed_by(ClosedBy who) {
-  ClosedBy nobody = ClosedBy::kNotClosed;
-  closed_by_.compare_exchange_strong(nobody, who);
+  ClosedBy undecided = ClosedBy::kNotClosed;
+  closed_by_.compare_exchange_strong(undecided, who);
 }
 
 // ---- The loop's attention ----

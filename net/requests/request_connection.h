@@ -76,7 +76,7 @@ class RequestConnection final : public std::enable_shared_from_this<RequestConne
   /// Ends it now. What was written may be lost; then the peer gets a reset, as it does when a
   /// handler is writing in another thread.
   void force_close();
-  /// As close(), for a peer that broke the protocol: on_disconnect is told Kind::kError and `why`.
+  /// As close(), for a peer that broke the protocol: on_disconnect gets Kind::kError and `why`.
   void close_with_error(std::error_code why);
 
   /// Nobody waits for an answer any more: it was closed by us, or has ended. For handlers that take

@@ -32,9 +32,9 @@ inline constexpr auto kNoLastAnswer = [](RequestConnection&, std::error_code) {}
 /// gets no more messages. Several workers may run it at a time, for different connections. After
 /// RequestServerOptions::time_slice the answers leave, and other connections have their turn.
 ///
-/// Input that the codec can't accept ends the connection, and its on_disconnect is told the codec's
+/// Input that the codec can't accept ends the connection, and its on_disconnect gets the codec's
 /// error; before that, `on_error(connection, error)` may write a last word. A peer that ends its
-/// stream in the middle of a message is told of as Error::kTruncatedMessage.
+/// stream in the middle of a message is reported as Error::kTruncatedMessage.
 template <Codec Framing, std::invocable<RequestConnection&, std::string_view> OnMessage,
           std::invocable<RequestConnection&, std::error_code> OnError = decltype(kNoLastAnswer)>
 [[nodiscard]] auto framed_requests(Framing codec, OnMessage on_message,

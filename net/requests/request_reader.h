@@ -71,7 +71,7 @@ class RequestReader {
 
   /// As read(), by `deadline` (EventLoop::now() has the same clock).
   [[nodiscard]] ReadResult read(std::size_t count, MonotonicTime deadline);
-  /// As read_until(), by `deadline`. A handler that is told kLimit, and takes nothing, loses its
+  /// As read_until(), by `deadline`. A handler that gets kLimit, and takes nothing, loses its
   /// connection by Error::kInputLimit.
   [[nodiscard]] ReadResult read_until(std::string_view delimiter, MonotonicTime deadline);
   /// For so long from now on.

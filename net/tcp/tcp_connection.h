@@ -104,7 +104,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
   void force_close();
   /// The same after a delay, with Kind::kTimeout; the earliest of several holds.
   void force_close_after(Duration delay);
-  /// As force_close(), for a peer that broke the protocol: on_disconnect is told Kind::kError and
+  /// As force_close(), for a peer that broke the protocol: on_disconnect gets Kind::kError and
   /// `why`. What is queued is sent as far as the socket takes it at once, so that a last word has a
   /// chance.
   void close_with_error(std::error_code why);
@@ -190,7 +190,7 @@ class TcpConnection final : public std::enable_shared_from_this<TcpConnection>, 
     return open && (output_ == nullptr || !yields_to_output());
   }
   /// on_message leaves the beginning of a message, and has examined so much of it. If the peer ends
-  /// its stream there, on_disconnect is told Error::kTruncatedMessage.
+  /// its stream there, on_disconnect gets Error::kTruncatedMessage.
   void set_unfinished(std::optional<std::size_t> examined) {
     assert_in_loop_thread();
     if (rest_ != nullptr || examined.has_value()) rest().unfinished = examined;
